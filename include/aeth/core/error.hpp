@@ -1,0 +1,70 @@
+/// The errors that aeth throws. Each message says what happened, where, why, and what to do about it.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+#include "aeth/core/text.hpp"
+
+namespace aeth {
+
+/// Process exit codes of the example programs: a script can tell a typing mistake from a bad file from a diverged run.
+enum class ExitCode : int {
+  ok = 0,
+  failure = 1,           ///< anything not listed below
+  usage = 2,             ///< a command line or option that makes no sense
+  data = 3,              ///< input text, tokenizer or data set
+  numeric = 4,           ///< loss or gradients not finite
+  interrupted_saved = 5, ///< stopped by a signal, state saved
+  storage = 6,           ///< a file that cannot be read or written, or a full disk
+  config = 7,            ///< a model configuration, or a checkpoint of another one
+};
+
+/// Base of every exception of the library.
+class Error : public std::runtime_error {
+ public:
+  Error(ExitCode code, std::string const& message) : std::runtime_error(message), code_(code) {}
+  [[nodiscard]] ExitCode code() const noexcept { return code_; }
+
+ private:
+  ExitCode code_;
+};
+
+/// Two extents that must agree do not.
+struct ShapeError : Error {
+  explicit ShapeError(std::string const& message) : Error(ExitCode::failure, message) {}
+};
+
+/// An option outside its range, or options that contradict one another.
+struct UsageError : Error {
+  explicit UsageError(std::string const& message) : Error(ExitCode::usage, message) {}
+};
+
+/// A model configuration that breaks a rule, or a file made by another configuration.
+struct ConfigError : Error {
+  explicit ConfigError(std::string const& message) : Error(ExitCode::config, message) {}
+};
+
+/// Input text, tokens or a tokenizer that cannot be used.
+struct DataError : Error {
+  explicit DataError(std::string const& message) : Error(ExitCode::data, message) {}
+};
+
+/// A file that cannot be opened, read, written or understood.
+struct IoError : Error {
+  explicit IoError(std::string const& message) : Error(ExitCode::storage, message) {}
+};
+
+/// Loss or gradients that are not finite.
+struct NumericError : Error {
+  explicit NumericError(std::string const& message) : Error(ExitCode::numeric, message) {}
+};
+
+/// Throws E with the joined parts unless the condition holds; parts are evaluated always, so keep them cheap.
+template <class E, class... Parts>
+void expect(bool condition, Parts const&... parts) {
+  if (!condition) [[unlikely]]
+    throw E(text(parts...));
+}
+
+}  // namespace aeth
