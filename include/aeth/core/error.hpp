@@ -8,16 +8,17 @@
 
 namespace aeth {
 
-/// Process exit codes of the example programs: a script can tell a typing mistake from a bad file from a diverged run.
+/// Process exit codes of the example programs: a script can tell a typing mistake from a bad file from a
+/// diverged run.
 enum class ExitCode : int {
   ok = 0,
-  failure = 1,           ///< anything not listed below
-  usage = 2,             ///< a command line or option that makes no sense
-  data = 3,              ///< input text, tokenizer or data set
-  numeric = 4,           ///< loss or gradients not finite
-  interrupted_saved = 5, ///< stopped by a signal, state saved
-  storage = 6,           ///< a file that cannot be read or written, or a full disk
-  config = 7,            ///< a model configuration, or a checkpoint of another one
+  failure = 1,            ///< anything not listed below
+  usage = 2,              ///< a command line or option that makes no sense
+  data = 3,               ///< input text, tokenizer or data set
+  numeric = 4,            ///< loss or gradients not finite
+  interrupted_saved = 5,  ///< stopped by a signal, state saved
+  storage = 6,            ///< a file that cannot be read or written, or a full disk
+  config = 7,             ///< a model configuration, or a checkpoint of another one
 };
 
 /// Base of every exception of the library.

@@ -32,6 +32,8 @@ template <class T>
 }
 
 /// Index as an unsigned size, for the standard containers; n must be >= 0.
-[[nodiscard]] constexpr std::size_t to_size(Index n) noexcept { return static_cast<std::size_t>(n); }
+[[nodiscard]] constexpr std::size_t to_size(Index n) noexcept {
+  return static_cast<std::size_t>(n);
+}
 
 }  // namespace aeth

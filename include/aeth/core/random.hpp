@@ -1,5 +1,5 @@
-/// Counter-based random numbers: a value is a pure function of (seed, stream, counter), so the same bits come out on any
-/// backend, thread or rank, and a saved position is two integers.
+/// Counter-based random numbers: a value is a pure function of (seed, stream, counter), so the same bits come
+/// out on any backend, thread or rank, and a saved position is two integers.
 ///
 /// source   Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", Philox-4x32 with 10 rounds
 #pragma once
@@ -11,7 +11,15 @@
 namespace aeth {
 
 /// What a stream of random numbers is used for; part of the key, so that two uses never share numbers.
-enum class RandomUse : std::uint32_t { init = 1, shuffle = 2, split = 3, fim = 4, sample = 5, test = 6, dropout = 7 };
+enum class RandomUse : std::uint32_t {
+  init = 1,
+  shuffle = 2,
+  split = 3,
+  fim = 4,
+  sample = 5,
+  test = 6,
+  dropout = 7
+};
 
 /// Four 32-bit words for a 128-bit counter under a 64-bit key.
 [[nodiscard]] constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
@@ -19,16 +27,18 @@ enum class RandomUse : std::uint32_t { init = 1, shuffle = 2, split = 3, fim = 4
   for (int round = 0; round < 10; ++round) {
     std::uint64_t const product0 = std::uint64_t{0xD2511F53u} * counter[0];
     std::uint64_t const product1 = std::uint64_t{0xCD9E8D57u} * counter[2];
-    counter = {static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(product1),
-               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(product0)};
+    counter = {static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key[0],
+               static_cast<std::uint32_t>(product1),
+               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key[1],
+               static_cast<std::uint32_t>(product0)};
     key[0] += 0x9E3779B9u;
     key[1] += 0xBB67AE85u;
   }
   return counter;
 }
 
-/// A stream keyed by (seed, use, item): `item` is a tensor, document or request number. Trivially copyable; saving
-/// `position()` and restoring it with `seek()` resumes the stream exactly.
+/// A stream keyed by (seed, use, item): `item` is a tensor, document or request number. Trivially copyable;
+/// saving `position()` and restoring it with `seek()` resumes the stream exactly.
 class Random {
  public:
   constexpr Random(std::uint64_t seed, RandomUse use, std::uint64_t item = 0) noexcept
@@ -41,9 +51,10 @@ class Random {
     std::uint64_t const block = position_ / 4;
     if (position_ % 4 == 0 || !cached_) {
       // 12 bits of use and 52 bits of item share two words; the block counter takes the other two.
-      block_ = philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
-                       static_cast<std::uint32_t>(item_), static_cast<std::uint32_t>(item_ >> 32) ^ (use_ << 20)},
-                      key_);
+      block_ =
+          philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
+                  static_cast<std::uint32_t>(item_), static_cast<std::uint32_t>(item_ >> 32) ^ (use_ << 20)},
+                 key_);
       cached_ = true;
     }
     return block_[position_++ % 4];
@@ -65,7 +76,8 @@ class Random {
       if (std::uint64_t const draw = bits64(); draw >= threshold) return draw % n;
   }
 
-  /// Standard normal (Box-Muller; one value per pair of uniforms, so the position stays easy to reason about).
+  /// Standard normal (Box-Muller; one value per pair of uniforms, so the position stays easy to reason
+  /// about).
   double normal() noexcept {
     double const radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));
     return radius * std::cos(6.283185307179586476925 * uniform());

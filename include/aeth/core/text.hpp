@@ -1,4 +1,5 @@
-/// Building message strings from parts without <format> or <sstream> (absent or dear on the supported compilers).
+/// Building message strings from parts without <format> or <sstream> (absent or dear on the supported
+/// compilers).
 #pragma once
 
 #include <charconv>
@@ -8,9 +9,13 @@
 
 namespace aeth {
 
-inline void append_text(std::string& out, std::string_view part) { out.append(part); }
+inline void append_text(std::string& out, std::string_view part) {
+  out.append(part);
+}
 
-inline void append_text(std::string& out, bool part) { out.append(part ? "true" : "false"); }
+inline void append_text(std::string& out, bool part) {
+  out.append(part ? "true" : "false");
+}
 
 template <std::integral T>
   requires(!std::same_as<T, bool> && !std::same_as<T, char>)
@@ -19,7 +24,9 @@ void append_text(std::string& out, T part) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, part).ptr);
 }
 
-inline void append_text(std::string& out, char part) { out.push_back(part); }
+inline void append_text(std::string& out, char part) {
+  out.push_back(part);
+}
 
 /// Shortest decimal form that reads back as the same value; independent of the locale.
 template <std::floating_point T>
@@ -39,7 +46,8 @@ template <class... Parts>
 /// A floating-point number with a fixed count of decimals, for tables and progress lines.
 [[nodiscard]] inline std::string fixed(double value, int decimals) {
   char digits[400];
-  auto const end = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::fixed, decimals).ptr;
+  auto const end =
+      std::to_chars(digits, digits + sizeof digits, value, std::chars_format::fixed, decimals).ptr;
   return {digits, end};
 }
 
