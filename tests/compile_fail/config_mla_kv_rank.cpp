@@ -1,0 +1,11 @@
+// expect: aeth: MlaConfig::kv_rank must be positive; it is the width of the cached latent
+#include "aeth/config/presets/laptop.hpp"
+#include "aeth/config/validate.hpp"
+
+inline constexpr aeth::ModelConfig config =
+    aeth::with(aeth::presets::tiny, []([[maybe_unused]] aeth::ModelConfig& c) {
+#ifndef AETH_COMPILE_FAIL_OK
+      c.mla.kv_rank = 0;
+#endif
+    });
+static_assert(aeth::validate_model<config>());

@@ -1,0 +1,11 @@
+// expect: aeth: ModelConfig::dense_layers must not be negative; write 0 for none
+#include "aeth/config/presets/laptop.hpp"
+#include "aeth/config/validate.hpp"
+
+inline constexpr aeth::ModelConfig config =
+    aeth::with(aeth::presets::tiny, []([[maybe_unused]] aeth::ModelConfig& c) {
+#ifndef AETH_COMPILE_FAIL_OK
+      c.dense_layers = -1;
+#endif
+    });
+static_assert(aeth::validate_model<config>());

@@ -1,0 +1,11 @@
+// expect: aeth: ModelConfig::dim must be positive; it is the width of the residual stream
+#include "aeth/config/presets/laptop.hpp"
+#include "aeth/config/validate.hpp"
+
+inline constexpr aeth::ModelConfig config =
+    aeth::with(aeth::presets::tiny, []([[maybe_unused]] aeth::ModelConfig& c) {
+#ifndef AETH_COMPILE_FAIL_OK
+      c.dim = 0;
+#endif
+    });
+static_assert(aeth::validate_model<config>());

@@ -1,0 +1,11 @@
+// expect: aeth: MoeConfig::top_groups must be positive; write 1 for no grouping
+#include "aeth/config/presets/laptop.hpp"
+#include "aeth/config/validate.hpp"
+
+inline constexpr aeth::ModelConfig config =
+    aeth::with(aeth::presets::tiny, []([[maybe_unused]] aeth::ModelConfig& c) {
+#ifndef AETH_COMPILE_FAIL_OK
+      c.moe.top_groups = 0;
+#endif
+    });
+static_assert(aeth::validate_model<config>());

@@ -1,0 +1,11 @@
+// expect: aeth: MoeConfig::top_k must be positive; each token needs at least one expert
+#include "aeth/config/presets/laptop.hpp"
+#include "aeth/config/validate.hpp"
+
+inline constexpr aeth::ModelConfig config =
+    aeth::with(aeth::presets::tiny, []([[maybe_unused]] aeth::ModelConfig& c) {
+#ifndef AETH_COMPILE_FAIL_OK
+      c.moe.top_k = 0;
+#endif
+    });
+static_assert(aeth::validate_model<config>());
