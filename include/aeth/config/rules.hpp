@@ -18,14 +18,20 @@ inline constexpr int largest_extent = 1 << 24;
 /// Above this many parameters, memory sizes in bytes could overflow 64 bits.
 inline constexpr double largest_model = 1e16;
 
+/// Whether x is neither infinite nor a number that is none.
+[[nodiscard]] constexpr bool is_finite(double x) noexcept {
+  constexpr double largest = 0x1.fffffffffffffp1023;
+  return x >= -largest && x <= largest;
+}
+
 /// x, or 0 if x is infinite or not a number, so that one comparison catches both.
 [[nodiscard]] constexpr double finite_or_zero(double x) noexcept {
-  return x - x == 0.0 ? x : 0.0;
+  return is_finite(x) ? x : 0.0;
 }
 
 /// x, or -1 if x is infinite or not a number: for a field that may be 0.
 [[nodiscard]] constexpr double finite_or_negative(double x) noexcept {
-  return x - x == 0.0 ? x : -1.0;
+  return is_finite(x) ? x : -1.0;
 }
 
 /// n mod d, or 0 if d is not positive (another rule reports that).

@@ -42,7 +42,7 @@ inline constexpr ModelConfig tiny{
     .mtp_depth = 1,
 };
 
-/// For the demonstration: 14 million parameters, 7 million active, minutes on one machine.
+/// For the demonstration: 12 million parameters, 6 million active, minutes on one machine.
 inline constexpr ModelConfig small{
     .vocab_size = 4096,
     .dim = 256,
@@ -74,7 +74,7 @@ inline constexpr ModelConfig small{
     .mtp_depth = 1,
 };
 
-/// For a night on one machine.
+/// For a night on one machine: 171 million parameters, 50 million active.
 inline constexpr ModelConfig medium{
     .vocab_size = 16384,
     .dim = 512,
