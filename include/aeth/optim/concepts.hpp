@@ -1,0 +1,36 @@
+/// What an optimizer is: options, a number of moment buffers, and an update of a range that depends on
+/// nothing outside the range.
+#pragma once
+
+#include <concepts>
+#include <span>
+
+#include "aeth/optim/state.hpp"
+
+namespace aeth::optim {
+
+template <class O>
+concept HasOptions = requires(O const& o) {
+  typename O::Options;
+  { o.options() } -> std::same_as<typename O::Options const&>;
+  { o.options().clip } -> std::convertible_to<double>;
+};
+
+/// One or two moment buffers per weight.
+template <class O>
+concept HasMoments = requires {
+  { O::moments } -> std::convertible_to<int>;
+  requires O::moments == 1 || O::moments == 2;
+};
+
+template <class O, class T>
+concept HasUpdate = std::floating_point<T> &&
+    requires(O const& o, std::span<T> weights, std::span<T const> gradients, OptimizerState<T> const& state,
+             ParameterRange range, UpdateStep const& step) {
+  o.update(weights, gradients, state, range, step);
+};
+
+template <class O, class T>
+concept Optimizer = HasOptions<O> && HasMoments<O> && HasUpdate<O, T>;
+
+}  // namespace aeth::optim

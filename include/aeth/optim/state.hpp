@@ -1,0 +1,39 @@
+/// What all optimizers share: the state they keep, the ranges they work on, and what changes from step to
+/// step.
+#pragma once
+
+#include <concepts>
+#include <span>
+
+#include "aeth/core/math.hpp"
+
+namespace aeth::optim {
+
+/// Step count and running means of a flat parameter buffer of n elements; views, the caller owns the memory
+/// and sets it to zero before the first step. Together with the weights this is all that a checkpoint has to
+/// keep.
+template <std::floating_point T>
+struct OptimizerState {
+  std::span<T> first;   ///< [n] mean of gradients, or momentum
+  std::span<T> second;  ///< [n] mean of squared gradients; empty if the optimizer has one moment only
+  Index step = 0;       ///< updates applied so far
+};
+
+/// Elements begin .. end-1 of the flat buffer, with or without weight decay. Matrices decay; gains of norms
+/// do not.
+struct ParameterRange {
+  Index begin = 0;
+  Index end = 0;
+  bool decay = true;
+
+  friend constexpr bool operator==(ParameterRange const&, ParameterRange const&) = default;
+};
+
+/// What one update needs besides the buffers.
+struct UpdateStep {
+  Index number = 1;             ///< of this update, counted from 1: the exponent of the bias corrections
+  double rate = 0.0;            ///< learning rate
+  double gradient_scale = 1.0;  ///< factor on gradients, from clipping
+};
+
+}  // namespace aeth::optim
