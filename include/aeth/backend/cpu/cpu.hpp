@@ -1,0 +1,227 @@
+/// The CPU backend: threads, the SIMD level, scratch memory, and the list of operations it offers.
+///
+/// Each operation is declared here with its meaning and defined in the header of its name beside this one.
+/// All of them keep the promise of `detail/kernels_matmul.hpp`: an output element depends on its own inputs
+/// only, so threads, tiling and the other rows of a batch change no bit.
+///
+/// legend   T tokens · D width · H heads · N, R, U non-rotary, rotary and value head sizes · E experts · K
+/// per token
+///          Storage types: float, double or bf16; arithmetic is in float, or in double where the result is
+///          double.
+#pragma once
+
+#include <thread>
+#include <vector>
+
+#include "aeth/backend/cpu/kernels.hpp"
+#include "aeth/backend/cpu/thread_pool.hpp"
+#include "aeth/backend/types.hpp"
+#include "aeth/core/arena.hpp"
+#include "aeth/core/view.hpp"
+
+namespace aeth {
+
+/// One C (+)= A · B of a group; see `Cpu::matmul`.
+template <class T>
+struct MatmulJob {
+  Index rows = 0, columns = 0, depth = 0;
+  T const* a = nullptr;  ///< element (i, k) at a[i · a_row + k · a_k]
+  Index a_row = 0, a_k = 1;
+  T const* b = nullptr;  ///< row-major [depth, columns] with rows b_row apart, or packed by `pack_weights`
+  Index b_row = 0;       ///< 0 = packed
+  T* c = nullptr;        ///< row-major [rows, columns] with rows c_row apart
+  Index c_row = 0;
+};
+
+/// Executes operations on the host's cores; one operation at a time, from one caller at a time.
+class Cpu {
+ public:
+  static constexpr char const* name = "cpu";
+
+  /// threads = 0 takes all cores. The level may be lowered, for tests or to compare machines.
+  explicit Cpu(int threads = 0, SimdLevel level = best_simd_level())
+      : pool_(threads > 0 ? threads : static_cast<int>(max(std::thread::hardware_concurrency(), 1u))),
+        level_(min(level, best_simd_level())),
+        thread_scratch_(to_size(pool_.size())) {}
+
+  [[nodiscard]] int threads() const noexcept { return pool_.size(); }
+  [[nodiscard]] SimdLevel level() const noexcept { return level_; }
+
+  /// Scratch that lives until the caller's ArenaScope ends.
+  [[nodiscard]] Arena& scratch() noexcept { return scratch_; }
+
+  /// Calls task(i, thread) for i in [0, count); see ThreadPool::run.
+  template <class Task>
+  void parallel(Index count, Task&& task) {
+    pool_.run(count, task);
+  }
+
+  // --- matrix products: matmul.hpp
+  // ---------------------------------------------------------------------------------
+
+  /// C (+)= A · B for a group of products, each element one fused multiply-add chain over k in ascending
+  /// order.
+  template <class T>
+  void matmul(MatmulJob<T> const* jobs, Index count, Write write);
+
+  /// Elements that `pack_weights` writes for a [out, in] matrix.
+  [[nodiscard]] static Index packed_size(Index out, Index in) { return round_up(out, Index{16}) * in; }
+
+  /// Reorders w [out, in] into column panels for y = x · wᵀ.
+  template <class T>
+  void pack_weights(MatrixView<T const> w, T* packed);
+
+  /// y [T,out] (+)= x [T,in] · wᵀ, w packed.
+  template <class X, class Y, class T>
+  void linear(MatrixView<X const> x, T const* packed, MatrixView<Y> y, Write write = Write::overwrite);
+
+  /// dx [T,in] (+)= dy [T,out] · w [out,in].
+  template <class DY, class DX, class T>
+  void linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w, MatrixView<DX> dx,
+                         Write write = Write::overwrite);
+
+  /// dw [out,in] += dyᵀ · x, tokens in order, continuing the sum that dw holds.
+  template <class DY, class X, class T>
+  void linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw);
+
+  /// The three products over expert groups: rows first[e] .. first[e+1] belong to weight e; weights are
+  /// `weight_stride` (packed: `packed_stride`) elements apart.
+  template <class X, class Y, class T>
+  void grouped_linear(MatrixView<X const> x, T const* packed, Index packed_stride, Index const* first,
+                      Index groups, MatrixView<Y> y);
+  template <class DY, class DX, class T>
+  void grouped_linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w0, Index weight_stride,
+                                 Index const* first, Index groups, MatrixView<DX> dx);
+  template <class DY, class X, class T>
+  void grouped_linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw0,
+                                  Index weight_stride, Index const* first, Index groups);
+
+  // --- row operations: rows.hpp
+  // ------------------------------------------------------------------------------------
+
+  /// y = x · gain / sqrt(mean(x²) + eps) per row; inverse [T] receives 1 / sqrt(…).
+  template <class X, class Y, class T>
+  void rms_norm(MatrixView<X const> x, T const* gain, T eps, MatrixView<Y> y, T* inverse);
+
+  /// dx (+)= gradient through the norm, d_gain += (tokens in order).
+  template <class DY, class X, class DX, class T>
+  void rms_norm_backward(MatrixView<DY const> dy, MatrixView<X const> x, T const* gain, T const* inverse,
+                         MatrixView<DX> dx, T* d_gain, Write write);
+
+  /// Rotates the last `rope_dim` columns of each of `heads` slices of x in place; tables [positions,
+  /// rope_dim]. direction +1 forward, −1 backward.
+  template <class X, class T>
+  void rotate(MatrixView<X> x, Index heads, Index rope_dim, std::int32_t const* positions, T const* cosine,
+              T const* sine, int direction);
+
+  /// y [T,F] = silu(gate) · up with gate_up [T,2F], gate in the left half.
+  template <class X, class Y>
+  void swiglu(MatrixView<X const> gate_up, MatrixView<Y> y);
+  template <class DY, class X, class D>
+  void swiglu_backward(MatrixView<DY const> dy, MatrixView<X const> gate_up, MatrixView<D> d_gate_up);
+
+  /// y += x
+  template <class X, class T>
+  void add(MatrixView<X const> x, MatrixView<T> y);
+
+  /// Rows of a table: y[t] = table[tokens[t]]; a negative token gives zeros.
+  template <class T>
+  void embed(MatrixView<T const> table, std::int32_t const* tokens, MatrixView<T> y);
+
+  /// d_table[tokens[t]] += dy[t], tokens in order.
+  template <class T>
+  void embed_backward(MatrixView<T const> dy, std::int32_t const* tokens, MatrixView<T> d_table);
+
+  // --- attention core: attention.hpp
+  // -------------------------------------------------------------------------------
+
+  /// Causal attention with one rotary key per token shared by all heads.
+  /// q [T,H·(N+R)], kv [S,H·(N+U)] (per head: key, then value), k_pe [S,R] → o [T,H·U].
+  template <class X, class Y, class T>
+  void attention(AttentionShape shape, T scale, std::vector<AttentionSpan> const& spans,
+                 MatrixView<X const> q, MatrixView<X const> kv, MatrixView<X const> k_pe, MatrixView<Y> o,
+                 SoftmaxStatistics<T> statistics);
+
+  /// Overwrites dq, dkv and dk_pe; probabilities are computed anew from the statistics.
+  template <class X, class T>
+  void attention_backward(AttentionShape shape, T scale, std::vector<AttentionSpan> const& spans,
+                          MatrixView<X const> q, MatrixView<X const> kv, MatrixView<X const> k_pe,
+                          MatrixView<X const> o, SoftmaxStatistics<T> statistics, MatrixView<X const> d_o,
+                          MatrixView<X> dq, MatrixView<X> dkv, MatrixView<X> dk_pe);
+
+  /// Attention over the latent cache itself: per head, keys are cache rows [C+R] and values their first C
+  /// columns. q [T,H·(C+R)] → o [T,H·C]; each dot product and sum in one fixed order, whatever T is.
+  template <class X, class T>
+  void latent_attention(Index heads, Index latent_dim, T scale, std::vector<AttentionSpan> const& spans,
+                        MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o);
+
+  // --- mixture of experts: routing.hpp
+  // -----------------------------------------------------------------------------
+
+  /// logits [T,E] → scores [T,E], the K chosen experts in ascending order and their gates [T,K].
+  /// bias [E] or null is added to the scores for the choice only. Ties go to the lower index; NaN is chosen
+  /// last.
+  template <class T>
+  void route(RoutingRule const& rule, MatrixView<T const> logits, T const* bias, MatrixView<T> scores,
+             MatrixView<std::int32_t> experts, MatrixView<T> gates);
+
+  /// d_logits from d_gates [T,K] plus, where given, a direct gradient of the scores (balance loss); the
+  /// choice itself has no gradient.
+  template <class T>
+  void route_backward(RoutingRule const& rule, MatrixView<T const> scores,
+                      MatrixView<std::int32_t const> experts, MatrixView<T const> d_gates,
+                      MatrixView<T const> d_scores, MatrixView<T> d_logits);
+
+  /// See ops/balance_loss.hpp.
+  template <class T>
+  void balance_loss(VectorView<Index const> sequences, MatrixView<T const> scores,
+                    MatrixView<std::int32_t const> experts, double weight, T* loss, MatrixView<T> d_scores);
+
+  /// y[i] = x[rows[i]]
+  template <class X>
+  void gather(MatrixView<X const> x, std::int32_t const* rows, MatrixView<X> y);
+
+  /// y[t] += Σ_k gates[t,k] · expert_rows[slots[t,k]], k ascending; without gates each counts once.
+  template <class X, class T>
+  void combine(MatrixView<X const> expert_rows, MatrixView<std::int32_t const> slots,
+               MatrixView<T const> gates, MatrixView<T> y);
+
+  /// d_expert_rows[slots[t,k]] = gates[t,k] · dy[t] and d_gates[t,k] = dy[t] · expert_rows[slots[t,k]].
+  template <class X, class T>
+  void combine_backward(MatrixView<T const> dy, MatrixView<X const> expert_rows,
+                        MatrixView<std::int32_t const> slots, MatrixView<T const> gates,
+                        MatrixView<X> d_expert_rows, MatrixView<T> d_gates);
+
+  // --- losses and optimizers: training.hpp
+  // -------------------------------------------------------------------------
+
+  /// Per row: loss[t] = log Σ e^logits − logits[target]; logits become d(loss)/d(logits) · scale if `scale`
+  /// is not 0. Rows with a negative target get loss 0 and gradient 0.
+  template <class T>
+  void cross_entropy(MatrixView<T> logits, std::int32_t const* targets, T scale, T* loss);
+
+  /// One AdamW update of `size` elements of flat buffers.
+  template <class T>
+  void adamw(T* weight, T const* gradient, T* first, T* second, Index size,
+             AdamWConstants<T> const& constants);
+
+  /// Σ x² in blocks of 4096, blocks added in order in double.
+  template <class T>
+  [[nodiscard]] double sum_of_squares(T const* x, Index size);
+
+ private:
+  /// x itself, or a copy in the computing type T in scratch.
+  template <class T, class X>
+  MatrixView<T const> widened(MatrixView<X const> x);
+
+  /// Runs body on y itself, or on a scratch copy in T that is rounded into y afterwards.
+  template <class T, class Y, class Body>
+  void through(MatrixView<Y> y, Write write, Body const& body);
+
+  ThreadPool pool_;
+  SimdLevel level_;
+  Arena scratch_;
+  std::vector<Arena> thread_scratch_;
+};
+
+}  // namespace aeth

@@ -1,0 +1,241 @@
+// not self-contained: included by backend/cpu/kernels.hpp once per SIMD level, inside that level's namespace.
+//
+// Row-wise kernels. Every multiply that feeds an add is an explicit fma: left to the compiler's flags, the
+// choice of contracting them would change bits.
+
+/// Calls body(i, n) for i = 0, 16, …; n = 16 but for the last, shorter step.
+template <class Body>
+inline void for_lanes(Index size, Body const& body) {
+  Index i = 0;
+  for (; i + 16 <= size; i += 16) body(i, Index{16});
+  if (i < size) body(i, size - i);
+}
+
+template <class L>
+inline L load_lanes(typename L::Scalar const* from, Index n) {
+  return n == 16 ? L::load(from) : L::load(from, n);
+}
+template <class L>
+inline void store_lanes(L value, typename L::Scalar* to, Index n) {
+  if (n == 16)
+    value.store(to);
+  else
+    value.store(to, n);
+}
+template <class L>
+inline L load_lanes(bf16 const* from, Index n) {
+  float wide[16] = {};
+  for (Index i = 0; i < n; ++i) wide[i] = static_cast<float>(from[i]);
+  return L::load(wide);
+}
+template <class L>
+inline void store_lanes(L value, bf16* to, Index n) {
+  float wide[16];
+  value.store(wide);
+  for (Index i = 0; i < n; ++i) to[i] = bf16(wide[i]);
+}
+
+/// e^x. Relative error below 2^-22; 0 below -87.3; NaN stays NaN.
+///
+/// source   range reduction by ln 2 in two parts and a degree-6 polynomial, coefficients as in Cephes `expf`
+template <class L>
+inline L exponential(L x) {
+  using T = typename L::Scalar;
+  if constexpr (sizeof(T) == 8) {
+    for (T& value : x.v) value = std::exp(value);
+    return x;
+  } else {
+    L const low = L::set(-87.33654f);
+    L const magic = L::set(12582912.0f);  // 1.5 · 2^23: adding it rounds to a whole number
+    L const clamped = max(low, min(L::set(88.37626f), x));
+    L const n = fma(clamped, L::set(1.44269504088896341f), magic) - magic;
+    L const r = fma(n, L::set(2.12194440e-4f), fma(n, L::set(-0.693359375f), clamped));
+    L p = L::set(1.9875691500e-4f);
+    p = fma(p, r, L::set(1.3981999507e-3f));
+    p = fma(p, r, L::set(8.3334519073e-3f));
+    p = fma(p, r, L::set(4.1665795894e-2f));
+    p = fma(p, r, L::set(1.6666665459e-1f));
+    p = fma(p, r, L::set(5.0000001201e-1f));
+    p = fma(p, r * r, r) + L::set(1.0f);
+    return select_less(x, low, L::set(0.0f), scale_by_power(p, n));
+  }
+}
+
+/// 1 / (1 + e^-x), without overflow on either side.
+template <class L>
+inline L sigmoid(L x) {
+  using T = typename L::Scalar;
+  L const zero = L::set(T(0)), one = L::set(T(1));
+  L const e = exponential(zero - abs(x));
+  return select_less(x, zero, e, one) / (one + e);
+}
+
+/// y += x
+template <class L, class X, class T = typename L::Scalar>
+inline void add(T* y, X const* x, Index size) {
+  for_lanes(size, [=](Index i, Index n) {
+    store_lanes<L>(load_lanes<L>(y + i, n) + load_lanes<L>(x + i, n), y + i, n);
+  });
+}
+
+/// y += a · x
+template <class L, class X, class T = typename L::Scalar>
+inline void add_scaled(T* y, T a, X const* x, Index size) {
+  for_lanes(size, [=](Index i, Index n) {
+    store_lanes<L>(fma(L::set(a), load_lanes<L>(x + i, n), load_lanes<L>(y + i, n)), y + i, n);
+  });
+}
+
+/// y = a · x
+template <class L, class Y, class X, class T = typename L::Scalar>
+inline void scale(Y* y, T a, X const* x, Index size) {
+  for_lanes(size, [=](Index i, Index n) { store_lanes<L>(L::set(a) * load_lanes<L>(x + i, n), y + i, n); });
+}
+
+/// Σ x · y over 16 lanes and the fixed tree.
+template <class L, class X, class Y, class T = typename L::Scalar>
+inline T dot(X const* x, Y const* y, Index size) {
+  L sum = L::set(T(0));
+  for_lanes(size,
+            [&](Index i, Index n) { sum = fma(load_lanes<L>(x + i, n), load_lanes<L>(y + i, n), sum); });
+  return reduce_add(sum);
+}
+
+/// y = x · gain / rms(x); returns 1 / rms(x) = 1 / sqrt(mean(x²) + eps).
+template <class L, class Y, class X, class T = typename L::Scalar>
+inline T rms_norm(Y* y, X const* x, T const* gain, Index size, T eps) {
+  T const inverse = T(1) / std::sqrt(dot<L>(x, x, size) / static_cast<T>(size) + eps);
+  for_lanes(size, [=](Index i, Index n) {
+    store_lanes<L>(load_lanes<L>(x + i, n) * L::set(inverse) * load_lanes<L>(gain + i, n), y + i, n);
+  });
+  return inverse;
+}
+
+/// dx (+)= inverse · (dy · gain − x · inverse² · mean(dy · gain · x))
+template <class L, class DX, class X, class DY, class T = typename L::Scalar>
+inline void rms_norm_backward(DX* dx, DY const* dy, X const* x, T const* gain, T inverse, Index size,
+                              bool accumulate) {
+  L sum = L::set(T(0));
+  for_lanes(size, [&](Index i, Index n) {
+    sum = fma(load_lanes<L>(dy + i, n) * load_lanes<L>(gain + i, n), load_lanes<L>(x + i, n), sum);
+  });
+  T const factor = T(0) - reduce_add(sum) / static_cast<T>(size) * inverse * inverse * inverse;
+  for_lanes(size, [=](Index i, Index n) {
+    L const direct = load_lanes<L>(dy + i, n) * load_lanes<L>(gain + i, n) * L::set(inverse);
+    L const through_rms = fma(load_lanes<L>(x + i, n), L::set(factor), direct);
+    store_lanes<L>(accumulate ? load_lanes<L>(dx + i, n) + through_rms : through_rms, dx + i, n);
+  });
+}
+
+/// d_gain[j] += Σ_t dy[t,j] · x[t,j] · inverse[t] for `columns` columns, rows in order.
+template <class L, class X, class DY, class T = typename L::Scalar>
+inline void rms_norm_gain(T* d_gain, DY const* dy, Index dy_stride, X const* x, Index x_stride,
+                          T const* inverse, Index rows, Index columns) {
+  for_lanes(columns, [=](Index j, Index n) {
+    L sum = load_lanes<L>(d_gain + j, n);
+    for (Index t = 0; t < rows; ++t)
+      sum = fma(load_lanes<L>(dy + t * dy_stride + j, n),
+                load_lanes<L>(x + t * x_stride + j, n) * L::set(inverse[t]), sum);
+    store_lanes<L>(sum, d_gain + j, n);
+  });
+}
+
+/// Rotates adjacent pairs: y[2i] = x[2i]·cos − x[2i+1]·sin, y[2i+1] = x[2i]·sin + x[2i+1]·cos. y may be x.
+/// cosine is (c0, c0, c1, c1, …), sine (−s0, s0, −s1, s1, …); direction −1 rotates back.
+template <class L, class Y, class X, class T = typename L::Scalar>
+inline void rotate(Y* y, X const* x, T const* cosine, T const* sine, T direction, Index size) {
+  for_lanes(size, [=](Index i, Index n) {
+    L const value = load_lanes<L>(x + i, n);
+    L const across = swap_pairs(value) * (load_lanes<L>(sine + i, n) * L::set(direction));
+    store_lanes<L>(fma(value, load_lanes<L>(cosine + i, n), across), y + i, n);
+  });
+}
+
+/// y = silu(gate) · up, silu(x) = x · sigmoid(x)
+template <class L, class Y, class X>
+inline void swiglu(Y* y, X const* gate, X const* up, Index size) {
+  for_lanes(size, [=](Index i, Index n) {
+    L const g = load_lanes<L>(gate + i, n);
+    store_lanes<L>(g * sigmoid(g) * load_lanes<L>(up + i, n), y + i, n);
+  });
+}
+
+/// d_gate = dy · up · s · (1 + g · (1 − s)) and d_up = dy · silu(g), with s = sigmoid(g).
+template <class L, class D, class X, class DY>
+inline void swiglu_backward(D* d_gate, D* d_up, DY const* dy, X const* gate, X const* up, Index size) {
+  using T = typename L::Scalar;
+  for_lanes(size, [=](Index i, Index n) {
+    L const g = load_lanes<L>(gate + i, n), d = load_lanes<L>(dy + i, n);
+    L const s = sigmoid(g), one = L::set(T(1));
+    L const slope = s * fma(g, one - s, one);
+    L const d_g = d * load_lanes<L>(up + i, n) * slope;
+    store_lanes<L>(d * (g * s), d_up + i, n);
+    store_lanes<L>(d_g, d_gate + i, n);
+  });
+}
+
+/// s = sigmoid(z)
+template <class L, class T = typename L::Scalar>
+inline void sigmoid_row(T* s, T const* z, Index size) {
+  for_lanes(size, [=](Index i, Index n) { store_lanes<L>(sigmoid(load_lanes<L>(z + i, n)), s + i, n); });
+}
+
+/// Largest element. A NaN may get lost here; exponential_row then brings it back.
+template <class L, class T = typename L::Scalar>
+inline T largest(T const* x, Index size) {
+  L top = L::set(x[0]);
+  Index i = 0;
+  for (; i + 16 <= size; i += 16) top = max(top, L::load(x + i));
+  T lanes[16];
+  top.store(lanes);
+  for (; i < size; ++i) lanes[0] = lanes[0] > x[i] ? lanes[0] : x[i];
+  for (int lane = 1; lane < 16; ++lane) lanes[0] = lanes[0] > lanes[lane] ? lanes[0] : lanes[lane];
+  return lanes[0];
+}
+
+/// p = e^(scale · s − shift) for the first `size` elements, zeros up to `padded`; returns Σ p over 16 lanes
+/// and the tree. p may be s. A masked tail adds zeros, so it changes no bit.
+template <class L, class T = typename L::Scalar>
+inline T exponential_row(T* p, T const* s, Index size, Index padded, T scale, T shift) {
+  L sum = L::set(T(0));
+  L const factor = L::set(scale), offset = L::set(T(0) - shift);
+  Index i = 0;
+  for (; i + 16 <= size; i += 16) {
+    L const e = exponential(fma(factor, L::load(s + i), offset));
+    e.store(p + i);
+    sum = sum + e;
+  }
+  if (i < size) {
+    Index const n = size - i;
+    exponential(fma(factor, L::load(s + i, n), offset)).store(p + i, n);
+    sum = sum + L::load(p + i, n);
+    i = size;
+  }
+  for (; i < padded; ++i) p[i] = T(0);
+  return reduce_add(sum);
+}
+
+/// ds = p · (dp − delta) · scale, the gradient of a softmax row; ds may be dp.
+template <class L, class T = typename L::Scalar>
+inline void softmax_backward_row(T* ds, T const* p, T const* dp, T delta, T scale, Index size) {
+  for_lanes(size, [=](Index i, Index n) {
+    store_lanes<L>(load_lanes<L>(p + i, n) * (load_lanes<L>(dp + i, n) - L::set(delta)) * L::set(scale),
+                   ds + i, n);
+  });
+}
+
+/// One AdamW step on a contiguous range: `optim::adamw_element`, sixteen at a time and bit for bit.
+template <class L, class T = typename L::Scalar>
+inline void adamw(T* weight, T const* gradient, T* first, T* second, Index size, AdamWConstants<T> const& k) {
+  for_lanes(size, [=](Index i, Index n) {
+    L const g = load_lanes<L>(gradient + i, n) * L::set(k.gradient_scale);
+    L const m = fma(L::set(k.beta1), load_lanes<L>(first + i, n), L::set(k.one_minus_beta1) * g);
+    L const v = fma(L::set(k.beta2), load_lanes<L>(second + i, n), L::set(k.one_minus_beta2) * g * g);
+    L const denominator = fma(sqrt(v), L::set(k.inverse_root_correction2), L::set(k.epsilon));
+    L const w = load_lanes<L>(weight + i, n);
+    L const decayed = fma(L::set(k.minus_decay), w, w);
+    store_lanes<L>(m, first + i, n);
+    store_lanes<L>(v, second + i, n);
+    store_lanes<L>(fma(L::set(k.minus_step_size), m / denominator, decayed), weight + i, n);
+  });
+}

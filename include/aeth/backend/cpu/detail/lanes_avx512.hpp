@@ -1,0 +1,69 @@
+// not self-contained: included by backend/cpu/kernels.hpp once, inside the namespace and target region of
+// AVX-512.
+
+inline __mmask16 lane_mask(Index n) {
+  return static_cast<__mmask16>(n >= 16 ? 0xFFFFu : n <= 0 ? 0u : (1u << static_cast<unsigned>(n)) - 1u);
+}
+
+// g++ 12 warns of an uninitialised operand inside the unmasked forms of some intrinsics (GCC bug 105593); the
+// masked forms compile to the same instructions. To be removed once g++ 12 is no longer supported.
+inline constexpr __mmask16 all_lanes = 0xFFFF;
+
+/// Sixteen floats in one register; see lanes_scalar.hpp for the meaning of each operation.
+struct F32 {
+  using Scalar = float;
+  static constexpr unsigned tile_vectors = 4;
+  __m512 v;
+
+  static F32 set(float value) { return {_mm512_set1_ps(value)}; }
+  static F32 load(float const* from) { return {_mm512_loadu_ps(from)}; }
+  static F32 load(float const* from, Index n) { return {_mm512_maskz_loadu_ps(lane_mask(n), from)}; }
+  void store(float* to) const { _mm512_storeu_ps(to, v); }
+  void store(float* to, Index n) const { _mm512_mask_storeu_ps(to, lane_mask(n), v); }
+};
+
+inline F32 operator+(F32 a, F32 b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+inline F32 operator-(F32 a, F32 b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+inline F32 operator*(F32 a, F32 b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline F32 operator/(F32 a, F32 b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+inline F32 fma(F32 a, F32 b, F32 c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+inline F32 max(F32 a, F32 b) {
+  return {_mm512_maskz_max_ps(all_lanes, a.v, b.v)};
+}
+inline F32 min(F32 a, F32 b) {
+  return {_mm512_maskz_min_ps(all_lanes, a.v, b.v)};
+}
+inline F32 sqrt(F32 a) {
+  return {_mm512_maskz_sqrt_ps(all_lanes, a.v)};
+}
+inline F32 abs(F32 a) {
+  return {_mm512_maskz_andnot_ps(all_lanes, _mm512_set1_ps(-0.0f), a.v)};
+}
+inline F32 select_less(F32 test, F32 bound, F32 yes, F32 no) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(test.v, bound.v, _CMP_LT_OQ), no.v, yes.v)};
+}
+inline F32 swap_pairs(F32 a) {
+  return {_mm512_maskz_permute_ps(all_lanes, a.v, 0xB1)};
+}
+inline F32 scale_by_power(F32 a, F32 n) {
+  __m512i const exponent = _mm512_maskz_slli_epi32(
+      all_lanes, _mm512_add_epi32(_mm512_maskz_cvttps_epi32(all_lanes, n.v), _mm512_set1_epi32(127)), 23);
+  return {_mm512_mul_ps(a.v, _mm512_castsi512_ps(exponent))};
+}
+inline float reduce_add(F32 a) {
+  __m256 const eight =
+      _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xFF, a.v, 0), _mm512_maskz_extractf32x8_ps(0xFF, a.v, 1));
+  __m128 const four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  __m128 const two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}

@@ -1,0 +1,103 @@
+// not self-contained: included by backend/cpu/kernels.hpp once, inside the namespace of the scalar level.
+//
+// Sixteen lanes as plain loops: the twin of the vector levels on machines without them, and the only level
+// for double.
+
+/// Sixteen numbers that every level treats alike: the same operations in the same order give the same bits.
+/// max and min return their second operand when either is NaN, as the vector instructions do.
+template <class T>
+struct Lanes {
+  using Scalar = T;
+  static constexpr unsigned tile_vectors =
+      1;  ///< vectors per row of a matrix-product tile that registers can hold
+  T v[16];
+
+  static Lanes set(T value) {
+    Lanes r;
+    for (T& x : r.v) x = value;
+    return r;
+  }
+  static Lanes load(T const* from) {
+    Lanes r;
+    for (int i = 0; i < 16; ++i) r.v[i] = from[i];
+    return r;
+  }
+  static Lanes load(T const* from, Index n) {
+    Lanes r;
+    for (int i = 0; i < 16; ++i) r.v[i] = i < n ? from[i] : T(0);
+    return r;
+  }
+  void store(T* to) const {
+    for (int i = 0; i < 16; ++i) to[i] = v[i];
+  }
+  void store(T* to, Index n) const {
+    for (int i = 0; i < 16; ++i)
+      if (i < n) to[i] = v[i];
+  }
+  friend Lanes operator+(Lanes a, Lanes b) {
+    for (int i = 0; i < 16; ++i) a.v[i] += b.v[i];
+    return a;
+  }
+  friend Lanes operator-(Lanes a, Lanes b) {
+    for (int i = 0; i < 16; ++i) a.v[i] -= b.v[i];
+    return a;
+  }
+  friend Lanes operator*(Lanes a, Lanes b) {
+    for (int i = 0; i < 16; ++i) a.v[i] *= b.v[i];
+    return a;
+  }
+  friend Lanes operator/(Lanes a, Lanes b) {
+    for (int i = 0; i < 16; ++i) a.v[i] /= b.v[i];
+    return a;
+  }
+  /// a · b + c, rounded once. For double, the type of the oracle, bits are no promise and speed is welcome.
+  friend Lanes fma(Lanes a, Lanes b, Lanes c) {
+    for (int i = 0; i < 16; ++i) {
+      if constexpr (sizeof(T) == 8)
+        c.v[i] += a.v[i] * b.v[i];
+      else
+        c.v[i] = std::fma(a.v[i], b.v[i], c.v[i]);
+    }
+    return c;
+  }
+  friend Lanes max(Lanes a, Lanes b) {
+    for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+    return a;
+  }
+  friend Lanes min(Lanes a, Lanes b) {
+    for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
+    return a;
+  }
+  friend Lanes sqrt(Lanes a) {
+    for (T& x : a.v) x = std::sqrt(x);
+    return a;
+  }
+  friend Lanes abs(Lanes a) {
+    for (T& x : a.v) x = std::fabs(x);
+    return a;
+  }
+  /// test[i] < bound[i] ? yes[i] : no[i]
+  friend Lanes select_less(Lanes test, Lanes bound, Lanes yes, Lanes no) {
+    for (int i = 0; i < 16; ++i) no.v[i] = test.v[i] < bound.v[i] ? yes.v[i] : no.v[i];
+    return no;
+  }
+  /// (v1, v0, v3, v2, …)
+  friend Lanes swap_pairs(Lanes a) {
+    for (int i = 0; i < 16; i += 2) std::swap(a.v[i], a.v[i + 1]);
+    return a;
+  }
+  /// a · 2ⁿ for whole n in [-126, 127]
+  friend Lanes scale_by_power(Lanes a, Lanes n) {
+    for (int i = 0; i < 16; ++i)
+      a.v[i] *= std::bit_cast<float>((static_cast<std::int32_t>(n.v[i]) + 127) << 23);
+    return a;
+  }
+  /// Sum in the fixed tree (i, i+8), (i, i+4), (i, i+2), (i, i+1).
+  friend T reduce_add(Lanes a) {
+    for (int half = 8; half > 0; half /= 2)
+      for (int i = 0; i < half; ++i) a.v[i] += a.v[i + half];
+    return a.v[0];
+  }
+};
+
+using F32 = Lanes<float>;

@@ -1,0 +1,103 @@
+/// Threads that share the tasks of one operation at a time. Which thread runs a task never changes a result.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "aeth/core/math.hpp"
+
+namespace aeth {
+
+/// Runs `task(index, thread)` for index in [0, count) on `size()` threads, the caller among them. Tasks are
+/// taken in ascending order from one counter, so uneven ones balance. Waiting threads spin shortly, then
+/// sleep.
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads) : size_(max(threads, 1)) {
+    workers_.reserve(to_size(size_ - 1));
+    for (int thread = 1; thread < size_; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+  }
+  ~ThreadPool() {
+    stop_.store(true);
+    round_.fetch_add(1);
+    round_.notify_all();
+    for (auto& worker : workers_) worker.join();
+  }
+  ThreadPool(ThreadPool const&) = delete;
+  ThreadPool& operator=(ThreadPool const&) = delete;
+
+  [[nodiscard]] int size() const noexcept { return size_; }
+
+  /// Returns when every task has finished; rethrows the first exception of a task. Not reentrant.
+  template <class Task>
+  void run(Index count, Task&& task) {
+    if (count <= 0) return;
+    if (size_ == 1 || count == 1) {
+      for (Index i = 0; i < count; ++i) task(i, 0);
+      return;
+    }
+    call_ = [](void* context, Index index, int thread) {
+      (*static_cast<std::remove_reference_t<Task>*>(context))(index, thread);
+    };
+    context_ = const_cast<void*>(static_cast<void const*>(&task));
+    count_ = count;
+    next_.store(0, std::memory_order_relaxed);
+    busy_.store(size_ - 1, std::memory_order_relaxed);
+    round_.fetch_add(1, std::memory_order_release);
+    round_.notify_all();
+    take_tasks(0);
+    for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin)
+      if (spin > spins) std::this_thread::yield();
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
+
+ private:
+  static constexpr int spins = 2000;
+
+  void take_tasks(int thread) noexcept {
+    try {
+      for (Index i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) call_(context_, i, thread);
+    } catch (...) {
+      next_.store(count_, std::memory_order_relaxed);
+      std::lock_guard const lock(failure_mutex_);
+      if (!failure_) failure_ = std::current_exception();
+    }
+  }
+
+  void work(int thread) noexcept {
+    for (std::uint32_t seen = 0;;) {
+      for (int spin = 0; spin < spins && round_.load(std::memory_order_acquire) == seen; ++spin) pause();
+      round_.wait(seen, std::memory_order_acquire);
+      seen = round_.load(std::memory_order_acquire);
+      if (stop_.load(std::memory_order_relaxed)) return;
+      take_tasks(thread);
+      busy_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  static void pause() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+
+  int size_;
+  std::vector<std::thread> workers_;
+  void (*call_)(void*, Index, int) = nullptr;
+  void* context_ = nullptr;
+  Index count_ = 0;
+  alignas(64) std::atomic<std::uint32_t> round_{0};
+  alignas(64) std::atomic<Index> next_{0};
+  alignas(64) std::atomic<int> busy_{0};
+  std::atomic<bool> stop_{false};
+  std::mutex failure_mutex_;
+  std::exception_ptr failure_;
+};
+
+}  // namespace aeth

@@ -1,0 +1,75 @@
+/// A bump allocator for what a pass needs: after the first pass of a given size it allocates nothing.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "aeth/core/buffer.hpp"
+#include "aeth/core/math.hpp"
+#include "aeth/core/view.hpp"
+
+namespace aeth {
+
+/// Hands out uninitialised, cache-line-aligned memory in stack order. `release` returns everything taken
+/// after a `Mark` and keeps the memory for the next pass. Not for use by several threads at once.
+class Arena {
+ public:
+  /// A point to return to.
+  struct Mark {
+    std::size_t block = 0;
+    Index used = 0;
+  };
+
+  [[nodiscard]] Mark mark() const noexcept { return at_; }
+  void release(Mark mark) noexcept { at_ = mark; }
+
+  /// Uninitialised room for `count` elements; cost: an addition, or one allocation when no block has room.
+  template <class T>
+  [[nodiscard]] T* take(Index count) {
+    constexpr Index alignment = static_cast<Index>(buffer_alignment);
+    Index const bytes = round_up(count * static_cast<Index>(sizeof(T)), alignment);
+    while (at_.block < blocks_.size() && at_.used + bytes > blocks_[at_.block].size())
+      at_ = {at_.block + 1, 0};
+    if (at_.block == blocks_.size()) blocks_.emplace_back(max(bytes, smallest_block));
+    std::byte* const first = blocks_[at_.block].data() + at_.used;
+    at_.used += bytes;
+    return reinterpret_cast<T*>(first);
+  }
+
+  template <class T>
+  [[nodiscard]] VectorView<T> vector(Index size) {
+    return {take<T>(size), size};
+  }
+  template <class T>
+  [[nodiscard]] MatrixView<T> matrix(Index rows, Index cols) {
+    return {take<T>(rows * cols), rows, cols};
+  }
+
+  /// Bytes held, used or not.
+  [[nodiscard]] Index capacity() const noexcept {
+    Index total = 0;
+    for (auto const& block : blocks_) total += block.size();
+    return total;
+  }
+
+ private:
+  static constexpr Index smallest_block = Index{1} << 20;
+
+  std::vector<Buffer<std::byte>> blocks_;
+  Mark at_{};
+};
+
+/// Releases, at the end of a scope, what the scope took from an arena.
+class ArenaScope {
+ public:
+  explicit ArenaScope(Arena& arena) noexcept : arena_(arena), mark_(arena.mark()) {}
+  ~ArenaScope() { arena_.release(mark_); }
+  ArenaScope(ArenaScope const&) = delete;
+  ArenaScope& operator=(ArenaScope const&) = delete;
+
+ private:
+  Arena& arena_;
+  Arena::Mark mark_;
+};
+
+}  // namespace aeth

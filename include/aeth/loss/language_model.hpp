@@ -1,0 +1,52 @@
+/// The language-model loss: output head and cross entropy together, over blocks of rows, so that [T,V] never
+/// exists.
+///
+/// legend   T tokens · D width · V vocabulary
+#pragma once
+
+#include <cstdint>
+
+#include "aeth/core/arena.hpp"
+#include "aeth/ops/cross_entropy.hpp"
+#include "aeth/ops/linear.hpp"
+
+namespace aeth::loss {
+
+/// The output head as the loss sees it.
+template <class T>
+struct HeadView {
+  T const* packed = nullptr;   ///< the backend's form of the weight
+  MatrixView<T const> weight;  ///< [V,D]
+  MatrixView<T> gradient;      ///< [V,D], accumulated; unused when scale is 0
+};
+
+/// Rows of logits held at once: about 2^22 numbers, a multiple of nothing in particular; results do not
+/// depend on it.
+[[nodiscard]] constexpr Index head_block_rows(Index vocab) {
+  return max(min((Index{1} << 22) / vocab, Index{512}), Index{16});
+}
+
+/// loss[t] = cross entropy of normed[t] · Wᵀ against targets[t], 0 where the target is negative.
+/// With scale ≠ 0 also d_normed (overwritten) and the head's gradient, both of scale · Σ_t loss[t].
+///
+/// shapes   normed [T,D], targets [T], loss [T], d_normed [T,D]
+template <class B, class X, class T>
+void language_model_loss(B& backend, HeadView<T> const& head, MatrixView<X> normed,
+                         VectorView<std::int32_t const> targets, T scale, T* loss, MatrixView<T> d_normed,
+                         Arena& arena) {
+  Index const block = head_block_rows(head.weight.rows);
+  ArenaScope const scope(arena);
+  auto const all_logits = arena.matrix<T>(min(block, normed.rows), head.weight.rows);
+  for (Index first = 0; first < normed.rows; first += block) {
+    Index const rows = min(block, normed.rows - first);
+    auto const logits = all_logits.row_slice(0, rows);
+    auto const x = normed.row_slice(first, rows);
+    ops::linear(backend, x, head.packed, logits);
+    ops::cross_entropy(backend, logits, targets.slice(first, rows), scale, loss + first);
+    if (scale == T(0)) continue;
+    ops::linear_weight_grad(backend, logits, x, head.gradient);
+    ops::linear_input_grad(backend, logits, head.weight, d_normed.row_slice(first, rows));
+  }
+}
+
+}  // namespace aeth::loss

@@ -1,0 +1,225 @@
+/// A whole DeepSeek-style language model: its layers and the flat buffers that hold every weight.
+///
+/// legend   L layers · D width · V vocabulary
+/// source   DeepSeek-V3, arXiv:2412.19437, §2; tensor names and order as in the released Hugging Face weights
+#pragma once
+
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "aeth/config/model_config.hpp"
+#include "aeth/config/validate.hpp"
+#include "aeth/core/buffer.hpp"
+#include "aeth/core/random.hpp"
+#include "aeth/nn/block.hpp"
+#include "aeth/nn/linear.hpp"
+#include "aeth/nn/mtp.hpp"
+#include "aeth/nn/parameter.hpp"
+#include "aeth/nn/rms_norm.hpp"
+#include "aeth/numeric/precision.hpp"
+
+namespace aeth {
+
+/// One named tensor in the flat buffers.
+struct ParameterInfo {
+  std::string name;
+  Index offset = 0;
+  Index rows = 0;
+  Index cols = 0;
+  nn::ParameterKind kind = nn::ParameterKind::matrix;
+  [[nodiscard]] Index size() const { return rows * cols; }
+};
+
+/// Weights, layers and names. Activations belong to a pass (`model/pass.hpp`), caches to a session
+/// (`infer/`).
+///
+/// Weights, gradients and moments are flat buffers with equal offsets; `parameters()` names their parts in
+/// order. Matrix products read prepared copies, so call `prepare` after changing weights.
+///
+/// cost     memory: 2 floats per parameter for inference, 3 for training, before optimizer state
+template <ModelConfig C, Precision P, class B>
+class Model {
+  static_assert(validate_model<C>());
+
+ public:
+  using Config = ModelConfig;
+  using PrecisionPolicy = P;
+  using Backend = B;
+  using Master = typename P::Master;
+  using Exact = typename P::Exact;
+  using Activation = typename P::Activation;
+  using Block = nn::Block<C, P, B>;
+  using Mtp = nn::Mtp<C, P, B>;
+
+  static constexpr ModelConfig config = C;
+  /// Whether matrix products read weights rounded from the master copy.
+  static constexpr bool rounds_weights = !std::is_same_v<typename P::Weight, Master>;
+
+  /// All weights zero; `initialize` or a checkpoint fills them.
+  explicit Model(B& backend) : backend_(backend), rotary_(C.mla) {
+    for (int layer = 0; layer < C.layers; ++layer) blocks_.emplace_back(C.is_moe_layer(layer));
+    for (int depth = 0; depth < C.mtp_depth; ++depth) mtp_.emplace_back();
+    Index offset = 0;
+    visit_parameters([&](std::string const& name, nn::Parameter<Master>& p) {
+      p.offset = offset;
+      offset += p.size();
+      parameters_.push_back({name, p.offset, p.rows, p.cols, p.kind});
+    });
+    weights_ = Buffer<Master>(offset);
+    if constexpr (rounds_weights) rounded_ = Buffer<Master>(offset);
+    Master const* const seen = rounds_weights ? rounded_.data() : weights_.data();
+    visit_parameters([&](std::string const&, nn::Parameter<Master>& p) { p.weight = seen + p.offset; });
+    Index packed = 0;
+    for_each_packed([&](nn::PackedWeights<Master>& w) {
+      w.stride = B::packed_size(w.out, w.in);
+      packed += w.copies * w.stride;
+    });
+    packed_ = Buffer<Master>(packed);
+    packed = 0;
+    for_each_packed([&](nn::PackedWeights<Master>& w) {
+      w.data = packed_.data() + packed;
+      packed += w.copies * w.stride;
+    });
+    bias_layers_ = 0;
+    for_each_bias([&](std::string const& name, VectorView<Exact>& bias) {
+      bias_names_.push_back(name);
+      bias_layers_ += bias.size > 0 ? 1 : 0;
+    });
+    biases_ = Buffer<Exact>(bias_layers_ * C.moe.experts);
+    Index at = 0;
+    for_each_bias([&](std::string const&, VectorView<Exact>& bias) {
+      bias.data = biases_.data() + at;
+      at += bias.size;
+    });
+  }
+  Model(Model const&) = delete;
+  Model& operator=(Model const&) = delete;
+
+  /// Matrices from N(0, C.init_std²), norm gains 1, selection biases 0. Each tensor has a random stream of
+  /// its own, so the same name gets the same numbers in a deeper or shallower model.
+  void initialize(std::uint64_t seed) {
+    for (ParameterInfo const& p : parameters_) {
+      Random random(seed, RandomUse::init, hash(p.name));
+      for (Index i = 0; i < p.size(); ++i)
+        weights_[p.offset + i] =
+            p.kind == nn::ParameterKind::norm ? Master(1) : static_cast<Master>(random.normal() * C.init_std);
+    }
+    biases_.clear();
+    prepare();
+  }
+
+  /// Refreshes what is derived from the master weights; cost: one pass over them.
+  void prepare() {
+    if constexpr (rounds_weights)
+      for (ParameterInfo const& p : parameters_)
+        for (Index i = p.offset; i < p.offset + p.size(); ++i)
+          rounded_[i] = p.kind == nn::ParameterKind::norm
+                            ? weights_[i]
+                            : static_cast<Master>(typename P::Weight(weights_[i]));
+    for_each_packed([&](nn::PackedWeights<Master>& w) {
+      for (Index copy = 0; copy < w.copies; ++copy)
+        backend_.pack_weights(
+            MatrixView<Master const>(w.first->weight + w.source_offset + copy * w.source_stride, w.out, w.in),
+            w.data + copy * w.stride);
+    });
+  }
+
+  /// Makes room for gradients, zeroed; without it the model only infers.
+  void enable_gradients() {
+    if (!gradients_.empty()) return;
+    gradients_ = Buffer<Master>(weights_.size());
+    visit_parameters(
+        [&](std::string const&, nn::Parameter<Master>& p) { p.gradient = gradients_.data() + p.offset; });
+  }
+
+  [[nodiscard]] B& backend() const { return backend_; }
+  [[nodiscard]] std::vector<ParameterInfo> const& parameters() const { return parameters_; }
+  [[nodiscard]] VectorView<Master> weights() { return weights_.view(); }
+  [[nodiscard]] VectorView<Master const> weights() const { return weights_.view(); }
+  [[nodiscard]] VectorView<Master> gradients() { return gradients_.view(); }
+  /// Selection biases of all layers that have one, [layers with bias, E], in layer order.
+  [[nodiscard]] MatrixView<Exact> biases() { return {biases_.data(), bias_layers_, C.moe.experts}; }
+  [[nodiscard]] std::vector<std::string> const& bias_names() const { return bias_names_; }
+
+  /// Layers with experts, MTP modules last: the rows of every load table.
+  [[nodiscard]] static constexpr Index moe_layers() {
+    Index count = C.moe.experts > 0 ? C.mtp_depth : 0;
+    for (int layer = 0; layer < C.layers; ++layer) count += C.is_moe_layer(layer) ? 1 : 0;
+    return count;
+  }
+
+  /// Moves every selection bias against the load [moe_layers(), E] of the last batch.
+  void update_biases(MatrixView<std::int64_t const> load, double rate) {
+    Index row = 0;
+    auto const next = [&](auto& layer) {
+      layer.update_bias(VectorView<std::int64_t const>(load.row(row++), C.moe.experts), rate);
+    };
+    for (Block& block : blocks_)
+      if (block.has_experts()) next(block);
+    if constexpr (C.moe.experts > 0)
+      for (Mtp& module : mtp_) next(module);
+  }
+
+  [[nodiscard]] std::deque<Block> const& blocks() const { return blocks_; }
+  [[nodiscard]] std::deque<Mtp> const& mtp() const { return mtp_; }
+  [[nodiscard]] nn::Parameter<Master> const& embedding() const { return embedding_; }
+  [[nodiscard]] nn::RmsNorm<P, B> const& final_norm() const { return final_norm_; }
+  [[nodiscard]] nn::Linear<P, B> const& head() const { return head_; }
+
+  /// Rotary tables that reach at least `positions`; throws ShapeError past C.max_context.
+  [[nodiscard]] nn::RotaryTable<Exact> const& rotary(Index positions) const {
+    expect<ShapeError>(positions <= C.max_context, "model: ", positions,
+                       " positions asked for, ModelConfig::max_context is ", C.max_context,
+                       "; shorten the input or raise max_context");
+    rotary_.reserve(positions);
+    return rotary_;
+  }
+
+ private:
+  template <class Visit>
+  void visit_parameters(Visit&& visit) {
+    visit("model.embed_tokens.weight", embedding_);
+    for (std::size_t i = 0; i < blocks_.size(); ++i) blocks_[i].for_each_parameter(layer_name(i), visit);
+    final_norm_.for_each_parameter("model.norm", visit);
+    head_.for_each_parameter("lm_head", visit);
+    for (std::size_t k = 0; k < mtp_.size(); ++k)
+      mtp_[k].for_each_parameter(layer_name(blocks_.size() + k), visit);
+  }
+  template <class Visit>
+  void for_each_packed(Visit&& visit) {
+    for (Block& block : blocks_) block.for_each_packed(visit);
+    head_.for_each_packed(visit);
+    for (Mtp& module : mtp_) module.for_each_packed(visit);
+  }
+  template <class Visit>
+  void for_each_bias(Visit&& visit) {
+    for (std::size_t i = 0; i < blocks_.size(); ++i) blocks_[i].for_each_bias(layer_name(i), visit);
+    for (std::size_t k = 0; k < mtp_.size(); ++k)
+      mtp_[k].for_each_bias(layer_name(blocks_.size() + k), visit);
+  }
+  static std::string layer_name(std::size_t layer) { return "model.layers." + std::to_string(layer); }
+
+  /// FNV-1a, cut to the 52 bits that a random stream's item may have.
+  static std::uint64_t hash(std::string const& name) {
+    std::uint64_t h = 0xcbf29ce484222325u;
+    for (char const c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+    return h >> 12;
+  }
+
+  B& backend_;
+  nn::Parameter<Master> embedding_{C.vocab_size, C.dim, nn::ParameterKind::embedding};
+  std::deque<Block> blocks_;  // a deque: layers hold pointers into themselves and must not move
+  nn::RmsNorm<P, B> final_norm_{C.dim, C.norm_eps};
+  nn::Linear<P, B> head_{C.vocab_size, C.dim};
+  std::deque<Mtp> mtp_;
+  std::vector<ParameterInfo> parameters_;
+  std::vector<std::string> bias_names_;
+  Buffer<Master> weights_, rounded_, gradients_, packed_;
+  Buffer<Exact> biases_;
+  Index bias_layers_ = 0;
+  mutable nn::RotaryTable<Exact> rotary_;
+};
+
+}  // namespace aeth

@@ -1,0 +1,149 @@
+/// One decoder layer: x + MLA(norm(x)), then x + FFN(norm(x)) with a dense or a mixture-of-experts FFN.
+///
+/// legend   T tokens · D width
+/// source   DeepSeek-V3 inference code, class `Block`
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "aeth/config/model_config.hpp"
+#include "aeth/core/arena.hpp"
+#include "aeth/nn/ffn.hpp"
+#include "aeth/nn/mla.hpp"
+#include "aeth/nn/moe.hpp"
+#include "aeth/nn/rms_norm.hpp"
+
+namespace aeth::nn {
+
+/// What the layers of a pass share: where tokens stand, who sees whom, what is balanced.
+template <class T>
+struct PassGeometry {
+  ops::RotaryView<T> rotary;
+  std::vector<AttentionSpan> spans;
+  BalanceTerm balance;
+};
+
+/// What forward leaves for backward.
+template <ModelConfig C, class P>
+struct BlockContext {
+  using A = typename P::Activation;
+  using T = typename P::Exact;
+  MatrixView<T> x;        ///< [T,D] the block's input, owned by whoever called forward
+  MatrixView<A> attn_in;  ///< [T,D] normed
+  MatrixView<T> middle;   ///< [T,D] residual stream between attention and FFN
+  MatrixView<A> ffn_in;   ///< [T,D] normed
+  T* attn_inverse = nullptr;
+  T* ffn_inverse = nullptr;
+  T* balance_loss = nullptr;  ///< [B]
+  MlaContext<C.mla, P> mla;
+  FfnContext<P> ffn;
+  MoeContext<P> moe;
+};
+
+/// A layer of the main model or of an MTP module. Whether it has experts is a run-time choice, so that a
+/// model's depth and its number of dense layers are loop bounds and not types.
+///
+/// shapes   x [T,D] → out [T,D]
+/// types    the residual stream in P::Exact, the sublayers' inputs in P::Activation
+template <ModelConfig C, class P, class B>
+class Block {
+ public:
+  using A = typename P::Activation;
+  using T = typename P::Exact;
+  using Context = BlockContext<C, P>;
+
+  explicit Block(bool has_experts) {
+    if (has_experts)
+      moe_.emplace();
+    else
+      ffn_.emplace(C.dim, C.ffn_dim);
+  }
+
+  [[nodiscard]] bool has_experts() const { return moe_.has_value(); }
+
+  template <class Visit>
+  void for_each_parameter(std::string const& name, Visit&& visit) {
+    attn_norm_.for_each_parameter(name + ".input_layernorm", visit);
+    mla_.for_each_parameter(name + ".self_attn", visit);
+    ffn_norm_.for_each_parameter(name + ".post_attention_layernorm", visit);
+    if (ffn_) ffn_->for_each_parameter(name + ".mlp", visit);
+    if (moe_) moe_->for_each_parameter(name + ".mlp", visit);
+  }
+  template <class Visit>
+  void for_each_bias(std::string const& name, Visit&& visit) {
+    if (moe_) moe_->for_each_bias(name + ".mlp", visit);
+  }
+  template <class Visit>
+  void for_each_packed(Visit&& visit) {
+    mla_.for_each_packed(visit);
+    if (ffn_) ffn_->for_each_packed(visit);
+    if (moe_) moe_->for_each_packed(visit);
+  }
+
+  /// `sequences`: how many balance losses backward may write.
+  void reserve(Arena& arena, Index tokens, Index sequences, Context& c) const {
+    reserve_around_attention(arena, tokens, c);
+    c.mla.reserve(arena, tokens);
+    c.balance_loss = arena.take<T>(sequences);
+    for (Index b = 0; b < sequences; ++b) c.balance_loss[b] = T(0);
+  }
+
+  void forward(B& backend, MatrixView<T> x, MatrixView<T> out, PassGeometry<T> const& pass, Context& c,
+               Arena& arena) const {
+    begin(backend, x, c);
+    mla_.forward(backend, c.attn_in, pass.rotary, pass.spans, c.middle, c.mla);
+    finish(backend, out, c, arena);
+  }
+
+  /// The two halves around attention, for callers that bring a cache of their own.
+  void reserve_around_attention(Arena& arena, Index tokens, Context& c) const {
+    c.attn_in = arena.matrix<A>(tokens, C.dim);
+    c.middle = arena.matrix<T>(tokens, C.dim);
+    c.ffn_in = arena.matrix<A>(tokens, C.dim);
+    c.attn_inverse = arena.take<T>(tokens);
+    c.ffn_inverse = arena.take<T>(tokens);
+    if (ffn_) ffn_->reserve(arena, tokens, c.ffn);
+    if (moe_) moe_->reserve(arena, tokens, c.moe);
+  }
+  /// c.attn_in = norm(x)
+  void begin(B& backend, MatrixView<T> x, Context& c) const {
+    c.x = x;
+    attn_norm_.forward(backend, x, c.attn_in, c.attn_inverse);
+  }
+  /// From attention's output in c.middle to out.
+  void finish(B& backend, MatrixView<T> out, Context& c, Arena& arena) const {
+    ops::add(backend, c.x, c.middle);
+    ffn_norm_.forward(backend, c.middle, c.ffn_in, c.ffn_inverse);
+    if (ffn_) ffn_->forward(backend, c.ffn_in, out, c.ffn);
+    if (moe_) moe_->forward(backend, c.ffn_in, out, c.moe, arena);
+    ops::add(backend, c.middle, out);
+  }
+
+  /// dx holds d(out) on entry and d(x) on return; weight gradients accumulate.
+  void backward(B& backend, MatrixView<T> dx, PassGeometry<T> const& pass, Context& c, Arena& arena) const {
+    ArenaScope const scope(arena);
+    auto const d_normed = arena.matrix<T>(dx.rows, C.dim);
+    if (ffn_) ffn_->backward(backend, dx, c.ffn_in, d_normed, Write::overwrite, c.ffn, arena);
+    if (moe_) moe_->backward(backend, dx, c.ffn_in, d_normed, pass.balance, c.balance_loss, c.moe, arena);
+    ffn_norm_.backward(backend, d_normed, c.middle, c.ffn_inverse, dx, Write::accumulate);
+    mla_.backward(backend, dx, c.attn_in, pass.rotary, pass.spans, d_normed, c.mla, arena);
+    attn_norm_.backward(backend, d_normed, c.x, c.attn_inverse, dx, Write::accumulate);
+  }
+
+  [[nodiscard]] Mla<C.mla, C.dim, P, B> const& attention() const { return mla_; }
+
+  void update_bias(VectorView<std::int64_t const> load, double rate) {
+    if (moe_) moe_->update_bias(load, rate);
+  }
+
+ private:
+  RmsNorm<P, B> attn_norm_{C.dim, C.norm_eps};
+  Mla<C.mla, C.dim, P, B> mla_;
+  RmsNorm<P, B> ffn_norm_{C.dim, C.norm_eps};
+  std::optional<Ffn<P, B>> ffn_;
+  std::optional<Moe<C.moe, C.dim, P, B>> moe_;
+};
+
+}  // namespace aeth::nn

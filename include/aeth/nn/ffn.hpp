@@ -1,0 +1,91 @@
+/// The dense feed-forward layer: SwiGLU between two projections up and one down.
+///
+/// legend   T tokens · D width · F hidden width
+/// source   Shazeer 2020, arXiv:2002.05202; names as in the released weights
+#pragma once
+
+#include <string>
+
+#include "aeth/core/arena.hpp"
+#include "aeth/nn/parameter.hpp"
+#include "aeth/ops/elementwise.hpp"
+#include "aeth/ops/linear.hpp"
+
+namespace aeth::nn {
+
+/// What forward leaves for backward.
+template <class P>
+struct FfnContext {
+  using A = typename P::Activation;
+  MatrixView<A> gate_up;  ///< [T,2F]
+  MatrixView<A> hidden;   ///< [T,F]
+
+  void reserve(Arena& arena, Index tokens, Index hidden_dim) {
+    gate_up = arena.matrix<A>(tokens, 2 * hidden_dim);
+    hidden = arena.matrix<A>(tokens, hidden_dim);
+  }
+};
+
+/// y = down( silu(gate(x)) · up(x) ). Gate and up lie one after the other in the flat buffer, so that one
+/// product makes both. The layer's width is a run-time number: it bounds loops only.
+///
+/// shapes   x [T,D] → y [T,D]
+/// cost     6·T·D·F FLOP forward, twice that backward
+template <class P, class B>
+class Ffn {
+ public:
+  using A = typename P::Activation;
+  using T = typename P::Exact;
+  using Context = FfnContext<P>;
+
+  Ffn(Index dim, Index hidden_dim) : dim_(dim), hidden_dim_(hidden_dim) {
+    gate_.rows = up_.rows = down_.cols = hidden_dim;
+    gate_.cols = up_.cols = down_.rows = dim;
+  }
+
+  template <class Visit>
+  void for_each_parameter(std::string const& name, Visit&& visit) {
+    visit(name + ".gate_proj.weight", gate_);
+    visit(name + ".up_proj.weight", up_);
+    visit(name + ".down_proj.weight", down_);
+  }
+  template <class Visit>
+  void for_each_packed(Visit&& visit) {
+    packed_gate_up_.out = 2 * hidden_dim_;
+    packed_gate_up_.in = packed_down_.out = dim_;
+    packed_down_.in = hidden_dim_;
+    packed_gate_up_.first = &gate_;
+    packed_down_.first = &down_;
+    visit(packed_gate_up_);
+    visit(packed_down_);
+  }
+
+  void reserve(Arena& arena, Index tokens, Context& c) const { c.reserve(arena, tokens, hidden_dim_); }
+
+  void forward(B& backend, MatrixView<A> x, MatrixView<T> y, Context& c) const {
+    ops::linear(backend, x, static_cast<T const*>(packed_gate_up_.data), c.gate_up);
+    ops::swiglu(backend, c.gate_up, c.hidden);
+    ops::linear(backend, c.hidden, static_cast<T const*>(packed_down_.data), y);
+  }
+
+  /// dx overwritten or continued, weight gradients accumulate.
+  void backward(B& backend, MatrixView<T> dy, MatrixView<A> x, MatrixView<T> dx, Write write, Context& c,
+                Arena& arena) const {
+    ArenaScope const scope(arena);
+    auto const d_hidden = arena.matrix<A>(x.rows, hidden_dim_);
+    auto const d_gate_up = arena.matrix<A>(x.rows, 2 * hidden_dim_);
+    ops::linear_weight_grad(backend, dy, c.hidden, down_.gradient_matrix());
+    ops::linear_input_grad(backend, dy, down_.matrix(), d_hidden);
+    ops::swiglu_backward(backend, d_hidden, c.gate_up, d_gate_up);
+    ops::linear_weight_grad(backend, d_gate_up, x, MatrixView<T>(gate_.gradient, 2 * hidden_dim_, dim_));
+    ops::linear_input_grad(backend, d_gate_up, MatrixView<T const>(gate_.weight, 2 * hidden_dim_, dim_), dx,
+                           write);
+  }
+
+ private:
+  Index dim_, hidden_dim_;
+  Parameter<T> gate_{}, up_{}, down_{};
+  PackedWeights<T> packed_gate_up_{}, packed_down_{};
+};
+
+}  // namespace aeth::nn

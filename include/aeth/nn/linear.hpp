@@ -1,0 +1,57 @@
+/// A weight matrix without bias: y = x · wᵀ.
+#pragma once
+
+#include <string>
+
+#include "aeth/nn/parameter.hpp"
+#include "aeth/ops/linear.hpp"
+
+namespace aeth::nn {
+
+/// shapes   x [T,in], w [out,in] → y [T,out]
+/// types    x, y: any storage; sums in P::Accumulator, one chain over `in` per element
+/// saves    nothing: backward is handed x again
+/// cost     2·T·in·out FLOP forward, twice that backward
+template <class P, class B>
+class Linear {
+ public:
+  using T = typename P::Master;
+
+  Linear(Index out, Index in) {
+    weight_.rows = out;
+    weight_.cols = in;
+  }
+
+  template <class Visit>
+  void for_each_parameter(std::string const& name, Visit&& visit) {
+    visit(name + ".weight", weight_);
+  }
+  template <class Visit>
+  void for_each_packed(Visit&& visit) {
+    packed_.out = weight_.rows;
+    packed_.in = weight_.cols;
+    packed_.first = &weight_;
+    visit(packed_);
+  }
+
+  template <class X, class Y>
+  void forward(B& backend, MatrixView<X> x, MatrixView<Y> y) const {
+    ops::linear(backend, x, static_cast<T const*>(packed_.data), y);
+  }
+
+  /// dw accumulates; dx is overwritten or continued as told.
+  template <class DY, class X, class DX>
+  void backward(B& backend, MatrixView<DY> dy, MatrixView<X> x, MatrixView<DX> dx, Write write) const {
+    ops::linear_weight_grad(backend, dy, x, weight_.gradient_matrix());
+    ops::linear_input_grad(backend, dy, weight_.matrix(), dx, write);
+  }
+
+  [[nodiscard]] Parameter<T> const& weight() const { return weight_; }
+  [[nodiscard]] T const* packed() const { return packed_.data; }
+
+ private:
+  Parameter<T> weight_{};
+  PackedWeights<T> packed_{};
+};
+
+}  // namespace aeth::nn

@@ -1,0 +1,46 @@
+/// One named weight tensor of a layer: where it lies in the model's flat buffers.
+#pragma once
+
+#include "aeth/core/math.hpp"
+#include "aeth/core/view.hpp"
+
+namespace aeth::nn {
+
+/// What a tensor is for; optimizers and initialisation treat kinds differently.
+enum class ParameterKind {
+  matrix,     ///< weight-decayed, drawn from a normal distribution
+  embedding,  ///< rows of the vocabulary; drawn, and decayed like a matrix as the papers say nothing else
+  norm,       ///< gain of an RMSNorm: starts at 1, not decayed
+};
+
+/// A [rows, cols] tensor, row-major. The model assigns `offset` and the pointers; all flat buffers share the
+/// offset.
+template <class T>
+struct Parameter {
+  Index rows = 0;
+  Index cols = 0;
+  ParameterKind kind = ParameterKind::matrix;
+  Index offset = 0;           ///< in elements
+  T const* weight = nullptr;  ///< as the forward pass sees it
+  T* gradient = nullptr;      ///< accumulated by backward; null in a model that does not train
+
+  [[nodiscard]] constexpr Index size() const { return rows * cols; }
+  [[nodiscard]] MatrixView<T const> matrix() const { return {weight, rows, cols}; }
+  [[nodiscard]] MatrixView<T> gradient_matrix() const { return {gradient, rows, cols}; }
+};
+
+/// The panel form of one or several equal weight matrices, which matrix products read. Owned by the model,
+/// refreshed by `Model::prepare` whenever weights have changed.
+template <class T>
+struct PackedWeights {
+  Index out = 0;
+  Index in = 0;
+  Index copies = 1;                     ///< matrices, e.g. one per expert
+  Index source_stride = 0;              ///< elements from one source matrix to the next
+  Parameter<T> const* first = nullptr;  ///< the first source starts at first->weight + source_offset
+  Index source_offset = 0;
+  T* data = nullptr;
+  Index stride = 0;  ///< elements from one packed matrix to the next
+};
+
+}  // namespace aeth::nn

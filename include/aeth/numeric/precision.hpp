@@ -1,0 +1,66 @@
+/// Precision policies: for each role of a number in a model, the type it is stored and computed in.
+#pragma once
+
+#include <concepts>
+#include <string_view>
+#include <type_traits>
+
+#include "aeth/numeric/bf16.hpp"
+
+namespace aeth {
+
+/// IEEE single for everything.
+struct Fp32 {
+  static constexpr std::string_view name = "fp32";
+  using Master = float;       ///< weights as the optimizer sees them, gradients, moments
+  using Weight = float;       ///< weights as matrix products see them
+  using Activation = float;   ///< inputs and outputs of matrix products, and their gradients
+  using Accumulator = float;  ///< sums of products
+  using Exact = float;        ///< residual stream, norms, router, softmax, logits, loss: never narrowed
+};
+
+/// IEEE double for everything: the oracle of the finite-difference tests.
+struct Fp64 {
+  static constexpr std::string_view name = "fp64";
+  using Master = double;
+  using Weight = double;
+  using Activation = double;
+  using Accumulator = double;
+  using Exact = double;
+};
+
+/// BF16 weights and activations in matrix products, FP32 for all else. Products accumulate in FP32.
+///
+/// source   DeepSeek-V3, arXiv:2412.19437, §3.3: which roles stay in higher precision
+struct Bf16 {
+  static constexpr std::string_view name = "bf16";
+  using Master = float;
+  using Weight = bf16;
+  using Activation = bf16;
+  using Accumulator = float;
+  using Exact = float;
+};
+
+template <class T>
+concept StorageType = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, bf16>;
+
+template <class P>
+concept HasStorageTypes =
+    StorageType<typename P::Master> && StorageType<typename P::Weight> && StorageType<typename P::Activation>;
+
+template <class P>
+concept HasAccumulator = std::floating_point<typename P::Accumulator> &&
+                             sizeof(typename P::Accumulator) >= sizeof(typename P::Activation) &&
+                         std::same_as<typename P::Accumulator, typename P::Master>&& std::same_as<
+                             typename P::Exact, typename P::Master>;
+
+template <class P>
+concept HasName = requires {
+  { P::name } -> std::convertible_to<std::string_view>;
+};
+
+/// A precision policy: all roles named, the accumulator as wide as the master weights.
+template <class P>
+concept Precision = HasName<P> && HasStorageTypes<P> && HasAccumulator<P>;
+
+}  // namespace aeth

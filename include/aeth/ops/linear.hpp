@@ -1,0 +1,67 @@
+/// Matrix products with weights: y = x · wᵀ, its two gradients, and the same over groups of rows (experts).
+///
+/// legend   T rows · in, out widths of the weight · E groups
+/// cost     2·T·in·out FLOP each; no allocation once scratch has grown
+#pragma once
+
+#include "aeth/backend/types.hpp"
+#include "aeth/core/error.hpp"
+#include "aeth/core/view.hpp"
+
+namespace aeth::ops {
+
+/// y [T,out] (+)= x [T,in] · wᵀ; `packed` is the backend's own form of w [out,in].
+template <class B, class X, class T, class Y>
+void linear(B& backend, MatrixView<X> x, T const* packed, MatrixView<Y> y, Write write = Write::overwrite) {
+  expect<ShapeError>(x.rows == y.rows, "linear: x has ", x.rows, " rows, y has ", y.rows);
+  backend.linear(as_const(x), packed, y, write);
+}
+
+/// dx [T,in] (+)= dy [T,out] · w [out,in]
+template <class B, class DY, class T, class DX>
+void linear_input_grad(B& backend, MatrixView<DY> dy, MatrixView<T const> w, MatrixView<DX> dx,
+                       Write write = Write::overwrite) {
+  expect<ShapeError>(dy.rows == dx.rows && dy.cols == w.rows && dx.cols == w.cols,
+                     "linear_input_grad: dy is [", dy.rows, ",", dy.cols, "], w is [", w.rows, ",", w.cols,
+                     "], dx is [", dx.rows, ",", dx.cols, "]");
+  backend.linear_input_grad(as_const(dy), w, dx, write);
+}
+
+/// dw [out,in] += dyᵀ · x, rows in order, continuing the sum that dw holds.
+template <class B, class DY, class X, class T>
+void linear_weight_grad(B& backend, MatrixView<DY> dy, MatrixView<X> x, MatrixView<T> dw) {
+  expect<ShapeError>(dy.rows == x.rows && dw.rows == dy.cols && dw.cols == x.cols,
+                     "linear_weight_grad: dy is [", dy.rows, ",", dy.cols, "], x is [", x.rows, ",", x.cols,
+                     "], dw is [", dw.rows, ",", dw.cols, "]");
+  backend.linear_weight_grad(as_const(dy), as_const(x), dw);
+}
+
+/// The three products where rows first[e] .. first[e+1] of x and y belong to weight e. Weights lie `stride`
+/// elements apart; an empty group costs nothing and leaves its gradient untouched.
+template <class B, class X, class T, class Y>
+void grouped_linear(B& backend, MatrixView<X> x, T const* packed, Index stride, VectorView<Index const> first,
+                    MatrixView<Y> y) {
+  expect<ShapeError>(x.rows == y.rows && first[first.size - 1] == x.rows, "grouped_linear: x has ", x.rows,
+                     " rows, y has ", y.rows, ", the groups hold ", first[first.size - 1]);
+  backend.grouped_linear(as_const(x), packed, stride, first.data, first.size - 1, y);
+}
+
+template <class B, class DY, class T, class DX>
+void grouped_linear_input_grad(B& backend, MatrixView<DY> dy, MatrixView<T const> w0, Index stride,
+                               VectorView<Index const> first, MatrixView<DX> dx) {
+  expect<ShapeError>(dy.rows == dx.rows && dy.cols == w0.rows && dx.cols == w0.cols,
+                     "grouped_linear_input_grad: dy is [", dy.rows, ",", dy.cols, "], w is [", w0.rows, ",",
+                     w0.cols, "], dx is [", dx.rows, ",", dx.cols, "]");
+  backend.grouped_linear_input_grad(as_const(dy), w0, stride, first.data, first.size - 1, dx);
+}
+
+template <class B, class DY, class X, class T>
+void grouped_linear_weight_grad(B& backend, MatrixView<DY> dy, MatrixView<X> x, MatrixView<T> dw0,
+                                Index stride, VectorView<Index const> first) {
+  expect<ShapeError>(dy.rows == x.rows && dw0.rows == dy.cols && dw0.cols == x.cols,
+                     "grouped_linear_weight_grad: dy is [", dy.rows, ",", dy.cols, "], x is [", x.rows, ",",
+                     x.cols, "], dw is [", dw0.rows, ",", dw0.cols, "]");
+  backend.grouped_linear_weight_grad(as_const(dy), as_const(x), dw0, stride, first.data, first.size - 1);
+}
+
+}  // namespace aeth::ops
