@@ -9,13 +9,14 @@ namespace aeth {
 /// Signed size and index type: differences and reverse loops stay safe, and 61-layer models overflow 32 bits.
 using Index = std::int64_t;
 
+// The parentheses keep function-like macros named min and max, which users may have, from being expanded.
 template <class T>
-[[nodiscard]] constexpr T min(T a, T b) noexcept {
+[[nodiscard]] constexpr T(min)(T a, T b) noexcept {
   return b < a ? b : a;
 }
 
 template <class T>
-[[nodiscard]] constexpr T max(T a, T b) noexcept {
+[[nodiscard]] constexpr T(max)(T a, T b) noexcept {
   return a < b ? b : a;
 }
 

@@ -1,0 +1,10 @@
+# Defines nlohmann_json::nlohmann_json from its CMake package, or else from its header alone; silent when absent.
+find_package(nlohmann_json 3.7 CONFIG QUIET)
+if(NOT TARGET nlohmann_json::nlohmann_json)
+  find_path(AETH_NLOHMANN_JSON_INCLUDE_DIR nlohmann/json.hpp)
+  mark_as_advanced(AETH_NLOHMANN_JSON_INCLUDE_DIR)
+  if(AETH_NLOHMANN_JSON_INCLUDE_DIR)
+    add_library(nlohmann_json::nlohmann_json INTERFACE IMPORTED)
+    target_include_directories(nlohmann_json::nlohmann_json SYSTEM INTERFACE ${AETH_NLOHMANN_JSON_INCLUDE_DIR})
+  endif()
+endif()

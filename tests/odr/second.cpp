@@ -1,0 +1,5 @@
+#include "seen.hpp"
+
+Seen seen_by_second() {
+  return seen_here;
+}
