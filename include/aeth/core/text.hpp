@@ -13,7 +13,9 @@ inline void append_text(std::string& out, std::string_view part) {
   out.append(part);
 }
 
-inline void append_text(std::string& out, bool part) {
+/// A template, so that a string literal does not come here by way of pointer to bool.
+template <std::same_as<bool> T>
+void append_text(std::string& out, T part) {
   out.append(part ? "true" : "false");
 }
 
