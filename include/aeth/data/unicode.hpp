@@ -77,8 +77,6 @@ constexpr void append_utf8(String& out, char32_t code) {
 
 namespace detail {
 
-using namespace aeth::detail;
-
 /// Binary search in the runs: 12 steps.
 [[nodiscard]] constexpr CharClass find_char_class(char32_t code) noexcept {
   std::size_t low = 0, high = std::size(unicode_runs);

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace aeth::detail {
+namespace aeth::data::detail {
 
 // clang-format off
 inline constexpr char unicode_version[] = "14.0.0";
@@ -259,4 +259,4 @@ inline constexpr std::uint32_t unicode_runs[2217] = {
 };
 // clang-format on
 
-}  // namespace aeth::detail
+}  // namespace aeth::data::detail
