@@ -1,0 +1,143 @@
+/// Tokenizers as Hugging Face `tokenizer.json` files. Needs nlohmann-json.
+///
+/// Read are byte-level BPE files with the pre-tokenizer of DeepSeek-V3; whatever would make their tokens
+/// differ from ours (another pattern, a normaliser, dropout, stripping added tokens, …) is refused, not
+/// ignored. A post-processor is ignored: encode() never adds bos.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "aeth/core/error.hpp"
+#include "aeth/data/detail/byte_alphabet.hpp"
+#include "aeth/data/detail/tokenizer_reader.hpp"
+#include "aeth/data/pre_tokenizer.hpp"
+#include "aeth/data/tokenizer.hpp"
+#include "aeth/io/file.hpp"
+
+namespace aeth::data {
+
+/// Largest tokenizer.json that is read, in bytes; that of DeepSeek-V3 has 8 MB.
+inline constexpr std::uint64_t max_tokenizer_bytes = std::uint64_t{256} << 20;
+
+/// The tokenizer in a file's content; `name` is for messages.
+///
+/// errors   DataError with the rule that is broken and the index of the merge or added token; as
+/// check_vocabulary()
+[[nodiscard]] inline Tokenizer parse_tokenizer_json(std::string_view content, std::string const& name) {
+  Vocabulary vocabulary = detail::TokenizerReader(name).read(content);
+  try {
+    return Tokenizer(std::move(vocabulary));
+  } catch (DataError const& error) {
+    throw DataError(text(name, ": ", error.what()));
+  }
+}
+
+/// Reads a tokenizer.json. Errors: as parse_tokenizer_json(); IoError if the file cannot be read.
+[[nodiscard]] inline Tokenizer load_tokenizer_json(std::string const& path) {
+  return parse_tokenizer_json(io::read_file(path, max_tokenizer_bytes), path);
+}
+
+namespace detail {
+
+/// Joins the items of one JSON array or object, one per line.
+class JsonLines {
+ public:
+  void add(std::string_view item) {
+    lines_ += lines_.empty() ? "\n      " : ",\n      ";
+    lines_ += item;
+  }
+  [[nodiscard]] std::string const& lines() const noexcept { return lines_; }
+
+ private:
+  std::string lines_;
+};
+
+[[nodiscard]] inline std::string json_string(std::string_view content) {
+  return Json(content).dump();
+}
+
+/// The pre_tokenizer as an object: V3's splits, then the byte level.
+[[nodiscard]] inline std::string pre_tokenizer_json() {
+  JsonLines steps;
+  for (std::string_view const pattern : v3_split_patterns)
+    steps.add(text(R"({"type": "Split", "pattern": {"Regex": )", json_string(pattern),
+                   R"(}, "behavior": "Isolated", "invert": false})"));
+  steps.add(R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false})");
+  return text(R"({"type": "Sequence", "pretokenizers": [)", steps.lines(), "\n  ]}");
+}
+
+}  // namespace detail
+
+/// A tokenizer as tokenizer.json; reading it gives an equal tokenizer.
+///
+/// errors   DataError if an added token is not UTF-8
+[[nodiscard]] inline std::string to_tokenizer_json(Tokenizer const& tokenizer) {
+  using detail::json_string;
+  Vocabulary const& v = tokenizer.vocabulary();
+  std::vector<std::string> spelled;
+  for (std::string const& token : v.tokens) spelled.push_back(json_string(detail::spell_bytes(token)));
+  detail::JsonLines added, vocab, merges;
+  for (AddedToken const& token : v.added) {
+    std::string const& content = v.tokens[static_cast<std::size_t>(token.id)];
+    expect<DataError>(count_invalid_utf8(content) == 0, "tokenizer: added token ", token.id,
+                      " is not UTF-8 and cannot be written to JSON; choose another spelling");
+    spelled[static_cast<std::size_t>(token.id)] = json_string(content);
+    added.add(
+        text(R"({"id": )", token.id, R"(, "content": )", json_string(content),
+             R"(, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": )",
+             token.special, "}"));
+  }
+  // Readers number added tokens that the vocabulary lacks from its end on, so only the last ones are left
+  // out.
+  std::size_t size = v.tokens.size();
+  for (auto last = v.added.rbegin(); last != v.added.rend(); ++last)
+    if (static_cast<std::size_t>(last->id) + 1 == size) --size;
+  for (std::size_t id = 0; id < size; ++id) vocab.add(text(spelled[id], ": ", id));
+  for (Merge const& merge : v.merges)
+    merges.add(text("[", spelled[static_cast<std::size_t>(merge.left)], ", ",
+                    spelled[static_cast<std::size_t>(merge.right)], "]"));
+  return text(R"({
+  "version": "1.0",
+  "truncation": null,
+  "padding": null,
+  "added_tokens": [)",
+              added.lines(), R"(
+  ],
+  "normalizer": null,
+  "pre_tokenizer": )",
+              detail::pre_tokenizer_json(), R"(,
+  "post_processor": null,
+  "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+  "model": {
+    "type": "BPE",
+    "dropout": null,
+    "unk_token": null,
+    "continuing_subword_prefix": null,
+    "end_of_word_suffix": null,
+    "fuse_unk": false,
+    "byte_fallback": false,
+    "ignore_merges": false,
+    "vocab": {)",
+              vocab.lines(), R"(
+    },
+    "merges": [)",
+              merges.lines(), R"(
+    ]
+  }
+}
+)");
+}
+
+/// Writes a tokenizer.json in one step. Errors: as to_tokenizer_json(); IoError if it cannot be written.
+inline void save_tokenizer_json(Tokenizer const& tokenizer, std::string const& path) {
+  io::write_file_atomic(path, to_tokenizer_json(tokenizer));
+}
+
+}  // namespace aeth::data
