@@ -7,6 +7,9 @@
 /// rule, and the reason or the remedy.
 #pragma once
 
+#include <bit>
+#include <cstdint>
+
 #include "aeth/config/model_config.hpp"
 #include "aeth/core/math.hpp"
 
@@ -18,10 +21,10 @@ inline constexpr int largest_extent = 1 << 24;
 /// Above this many parameters, memory sizes in bytes could overflow 64 bits.
 inline constexpr double largest_model = 1e16;
 
-/// Whether x is neither infinite nor a number that is none.
+/// Whether x is neither infinite nor NaN, by its exponent: nvcc compares no NaN in a constant expression, and
+/// -ffast-math lets a compiler assume that there is none.
 [[nodiscard]] constexpr bool is_finite(double x) noexcept {
-  constexpr double largest = 0x1.fffffffffffffp1023;
-  return x >= -largest && x <= largest;
+  return (std::bit_cast<std::uint64_t>(x) >> 52 & 0x7FF) != 0x7FF;
 }
 
 /// x, or 0 if x is infinite or not a number, so that one comparison catches both.
@@ -107,7 +110,7 @@ inline constexpr double largest_model = 1e16;
        "aeth: YarnConfig::original_context must be positive; it is the context before extension")          \
   RULE(detail::finite_or_zero(c.rope.yarn.beta_slow), >, 0,                                                \
        "aeth: YarnConfig::beta_slow must be positive and finite; it counts rotations")                     \
-  RULE(detail::finite_or_zero(c.rope.yarn.beta_fast), >=, c.rope.yarn.beta_slow,                           \
+  RULE(detail::finite_or_zero(c.rope.yarn.beta_fast), >=, detail::finite_or_zero(c.rope.yarn.beta_slow),   \
        "aeth: YarnConfig::beta_fast must be finite and not below YarnConfig::beta_slow; the ramp runs "    \
        "between them")                                                                                     \
   RULE(detail::finite_or_negative(c.rope.yarn.mscale), >=, 0,                                              \

@@ -14,9 +14,9 @@ namespace aeth::optim {
 /// keep.
 template <std::floating_point T>
 struct OptimizerState {
-  std::span<T> first;   ///< [n] mean of gradients, or momentum
-  std::span<T> second;  ///< [n] mean of squared gradients; empty if the optimizer has one moment only
-  Index step = 0;       ///< updates applied so far
+  std::span<T> first{};   ///< [n] mean of gradients, or momentum
+  std::span<T> second{};  ///< [n] mean of squared gradients; empty if the optimizer has one moment only
+  Index step = 0;         ///< updates applied so far
 };
 
 /// Elements begin .. end-1 of the flat buffer, with or without weight decay. Matrices decay; gains of norms

@@ -26,10 +26,10 @@ namespace aeth::train {
 enum class MetricsFormat { jsonl, csv };
 
 struct MetricsOptions {
-  std::string path;
+  std::string path{};
   MetricsFormat format = MetricsFormat::jsonl;
-  std::vector<std::string> columns;  ///< after "step", which comes first
-  Index resume_after = -1;           ///< keep rows of the file up to this step; -1 = start an empty file
+  std::vector<std::string> columns{};  ///< after "step", which comes first
+  Index resume_after = -1;             ///< keep rows of the file up to this step; -1 = start an empty file
 };
 
 namespace detail {
