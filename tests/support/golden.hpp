@@ -26,7 +26,10 @@ class TensorFile {
       if (name == "__metadata__") continue;
       char const* const data = bytes.data() + 8 + header_size + entry["data_offsets"][0].get<std::size_t>();
       std::size_t count = 1;
-      for (auto const& extent : entry["shape"]) count *= extent.get<std::size_t>();
+      for (auto const& extent : entry["shape"]) {
+        count *= extent.get<std::size_t>();
+        shapes_[name].push_back(extent.get<std::size_t>());
+      }
       auto& values = tensors_[name];
       values.resize(count);
       for (std::size_t i = 0; i < count; ++i) {
@@ -49,10 +52,12 @@ class TensorFile {
     if (found == tensors_.end()) throw std::runtime_error("no tensor " + name);
     return found->second;
   }
+  [[nodiscard]] std::vector<std::size_t> const& shape(std::string const& name) const { return shapes_.at(name); }
   [[nodiscard]] std::map<std::string, std::vector<double>> const& all() const { return tensors_; }
 
  private:
   std::map<std::string, std::vector<double>> tensors_;
+  std::map<std::string, std::vector<std::size_t>> shapes_;
 };
 
 /// Largest |a − b| over the largest |b|.
