@@ -43,7 +43,7 @@ inline constexpr ModelConfig tiny{
 };
 
 /// For the demonstration: 12 million parameters, 6 million active, minutes on one machine.
-inline constexpr ModelConfig small{
+inline constexpr ModelConfig mini{
     .vocab_size = 4096,
     .dim = 256,
     .layers = 6,

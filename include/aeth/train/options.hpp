@@ -1,0 +1,86 @@
+/// What a training run is told.
+#pragma once
+
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "aeth/core/error.hpp"
+#include "aeth/core/math.hpp"
+#include "aeth/optim/adamw.hpp"
+#include "aeth/train/step.hpp"
+
+namespace aeth::train {
+
+/// One line of a run's log.
+struct Progress {
+  Index step = 0;              ///< optimizer steps done
+  Index total_steps = 0;       ///< planned; 0 = not yet known, the clock decides
+  StepLoss loss;               ///< of this step's batch
+  double bits_per_byte = 0.0;  ///< of the last validation; 0 before the first
+  bool validated = false;      ///< whether this step validated
+  double rate = 0.0;           ///< learning rate used
+  double gradient_norm = 0.0;  ///< before clipping
+  double tokens_per_second = 0.0;
+  double seconds = 0.0;           ///< of training, over all sessions of the run
+  double seconds_left = 0.0;      ///< estimate
+  double largest_load = 0.0;      ///< mean over layers of max_e load_e / mean load, of this batch
+};
+
+/// The defaults train `presets::mini` in minutes.
+struct TrainerOptions {
+  Index batch_rows = 16;      ///< B, sequences per step
+  Index micro_rows = 0;       ///< sequences at once; 0 = all
+  Index length = 256;         ///< T, tokens per sequence
+  Index steps = 0;            ///< 0 = as many as fit in `minutes`
+  double minutes = 3.0;       ///< looked at only if steps is 0
+  double peak_rate = 3e-3;    ///< learning rate after warm-up
+  double final_rate = 0.05;   ///< at the end, as a share of the peak
+  Index warmup_steps = 40;
+  double decay_share = 0.4;   ///< last part of the run in which the rate falls
+  optim::AdamWOptions adamw{};
+  LossOptions loss{};
+  double bias_rate = 1e-3;    ///< of the selection bias per step, gamma of DeepSeek-V3 §4.2; 0 = off
+  bool isolate_documents = true;  ///< attention stays inside a document; V3 pre-training lets it cross
+  Index validate_every = 100;     ///< steps; 0 = only at the end
+  Index validation_batches = 8;   ///< of intermediate validations; the last one takes all
+  Index save_every = 0;           ///< steps; 0 = only at the end or when stopped
+  std::uint64_t seed = 0;         ///< of initialisation and data order
+  std::string folder{};           ///< where metrics and checkpoints go; empty = nowhere
+  std::function<void(Progress const&)> report{};  ///< called after each step, from the training thread
+  std::atomic<bool> const* stop = nullptr;        ///< set by a signal handler: save and return
+};
+
+/// errors   UsageError that names the field, its value and what is allowed
+inline void validate(TrainerOptions const& o) {
+  auto const positive = [](char const* name, Index value) {
+    expect<UsageError>(value > 0, "TrainerOptions::", name, " is ", value, "; it must be at least 1");
+  };
+  auto const share = [](char const* name, double value) {
+    expect<UsageError>(value >= 0.0 && value <= 1.0, "TrainerOptions::", name, " is ", value,
+                       "; it is a share from 0 to 1");
+  };
+  positive("batch_rows", o.batch_rows);
+  positive("length", o.length);
+  expect<UsageError>(o.micro_rows >= 0 && o.steps >= 0 && o.warmup_steps >= 0 && o.validate_every >= 0 &&
+                         o.validation_batches >= 0 && o.save_every >= 0,
+                     "TrainerOptions: micro_rows, steps, warmup_steps, validate_every, validation_batches and save_every "
+                     "must not be negative");
+  expect<UsageError>(o.steps > 0 || (std::isfinite(o.minutes) && o.minutes > 0.0), "TrainerOptions::minutes is ",
+                     o.minutes, "; give a positive number of minutes, or steps");
+  expect<UsageError>(std::isfinite(o.peak_rate) && o.peak_rate > 0.0, "TrainerOptions::peak_rate is ", o.peak_rate,
+                     "; a learning rate is positive and finite, such as 1e-3");
+  share("final_rate", o.final_rate);
+  share("decay_share", o.decay_share);
+  expect<UsageError>(std::isfinite(o.loss.mtp_weight) && o.loss.mtp_weight >= 0.0 &&
+                         std::isfinite(o.loss.balance_weight) && o.loss.balance_weight >= 0.0,
+                     "TrainerOptions::loss: weights are ", o.loss.mtp_weight, " and ", o.loss.balance_weight,
+                     "; they must be finite and not negative");
+  expect<UsageError>(std::isfinite(o.bias_rate) && o.bias_rate >= 0.0, "TrainerOptions::bias_rate is ", o.bias_rate,
+                     "; it must be finite and not negative");
+  optim::validate(o.adamw);
+}
+
+}  // namespace aeth::train

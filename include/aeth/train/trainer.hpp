@@ -1,0 +1,218 @@
+/// The training loop: batches in, a trained model out, with everything needed to stop and go on at any step.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "aeth/core/buffer.hpp"
+#include "aeth/data/loader.hpp"
+#include "aeth/data/packing.hpp"
+#include "aeth/optim/adamw.hpp"
+#include "aeth/optim/clip.hpp"
+#include "aeth/train/options.hpp"
+#include "aeth/train/run_schedule.hpp"
+#include "aeth/train/step.hpp"
+#include "aeth/train/validation.hpp"
+
+namespace aeth::train {
+
+/// What a run is made of beside weights, moments and biases. Restoring it continues the run bit for bit.
+struct TrainerState {
+  Index step = 0;         ///< optimizer steps done
+  Index total_steps = 0;  ///< once the schedule has fixed it
+  double seconds = 0.0;   ///< trained so far
+  data::LoaderPosition position{};
+};
+
+/// Text to train on and to validate with. The corpora must outlive the trainer.
+struct TrainingData {
+  data::TokenCorpus const& training;
+  data::TokenCorpus const& validation;
+  Index validation_bytes = 0;  ///< of the validation documents, for bits per byte
+  std::int32_t filler = 0;     ///< any valid token id
+};
+
+/// Trains a model with AdamW. One optimizer step: batch → gradients → clip → AdamW → selection biases.
+///
+/// memory   beside the model: two moments per weight, and the activations of `micro_rows` rows
+/// errors   UsageError for options, DataError for data, NumericError if loss or gradients are not finite: nothing of
+///          that step is applied
+template <class Model>
+class Trainer {
+  using T = typename Model::Master;
+
+ public:
+  Trainer(Model& model, TrainingData const& data, TrainerOptions options)
+      : model_(model),
+        options_((validate(options), std::move(options))),
+        stepper_(model, options_.micro_rows),
+        loader_(data.training, {.rows = rows(), .batch_rows = options_.batch_rows, .seed = options_.seed}),
+        validation_(data.validation, rows(), options_.batch_rows, data.filler),
+        bits_per_nat_byte_(static_cast<double>(data.validation.size() - data.validation.documents()) /
+                           static_cast<double>(max(data.validation_bytes, Index{1})) / std::log(2.0)),
+        schedule_(options_, 0),
+        first_(model.weights().size),
+        second_(model.weights().size) {
+    data::check_tokens(data.training, Model::config.vocab_size);
+    data::check_tokens(data.validation, Model::config.vocab_size);
+    model.enable_gradients();
+  }
+
+  /// Trains until the planned end, the end of the time budget, or a stop request. Calls `save` as options say, and
+  /// always before it returns.
+  void run() {
+    model_.prepare();
+    for (;;) {
+      schedule_.observe(state_.step, state_.seconds);
+      state_.total_steps = schedule_.total_steps();
+      bool const finished = state_.total_steps > 0 && state_.step >= state_.total_steps;
+      if (finished || (options_.stop && options_.stop->load())) break;
+      auto const begin = std::chrono::steady_clock::now();
+      Progress progress = step();
+      double const taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      state_.seconds += taken;
+      bool const last = state_.total_steps > 0 && state_.step >= state_.total_steps;
+      if (!last && options_.validate_every > 0 && state_.step % options_.validate_every == 0) {
+        bits_per_byte_ = bits_per_byte(train::validate(stepper_, validation_, options_.validation_batches));
+        progress.validated = true;
+      }
+      report(progress, taken);
+      if (!last && options_.save_every > 0 && state_.step % options_.save_every == 0 && save) save();
+    }
+    if (save) save();
+  }
+
+  /// One optimizer step on the next batch.
+  Progress step() {
+    loader_.next(batch_);
+    Progress progress;
+    progress.loss = stepper_.gradients(batch_, options_.loss);
+    progress.gradient_norm = std::sqrt(model_.backend().sum_of_squares(model_.gradients().data, model_.gradients().size));
+    require_finite(progress);
+    progress.rate = schedule_.rate(state_.step);
+    update(progress);
+    if (options_.bias_rate > 0.0) model_.update_biases(stepper_.load(), options_.bias_rate);
+    model_.prepare();
+    state_.step += 1;
+    state_.position = loader_.position();
+    progress.step = state_.step;
+    progress.largest_load = largest_load();
+    return progress;
+  }
+
+  /// The whole validation set, or the first batches of it.
+  [[nodiscard]] ValidationResult validate_now(Index batches = 0) {
+    return train::validate(stepper_, validation_, batches);
+  }
+  /// Bits per byte of the validation text.
+  [[nodiscard]] double bits_per_byte(ValidationResult const& result) const { return result.loss() * bits_per_nat_byte_; }
+
+  [[nodiscard]] TrainerState const& state() const { return state_; }
+  [[nodiscard]] TrainerOptions const& options() const { return options_; }
+  [[nodiscard]] Model& model() { return model_; }
+  [[nodiscard]] Stepper<Model>& stepper() { return stepper_; }
+  [[nodiscard]] VectorView<T> first_moments() { return first_.view(); }
+  [[nodiscard]] VectorView<T> second_moments() { return second_.view(); }
+
+  /// Continues from a saved state; weights, moments and biases must have been restored already.
+  void restore(TrainerState const& state) {
+    loader_.restore(state.position);
+    state_ = state;
+    schedule_ = RunSchedule(options_, state.total_steps);
+  }
+
+  /// Writes a checkpoint; set by `train/checkpoint.hpp` or by the caller.
+  std::function<void()> save{};
+
+ private:
+  [[nodiscard]] data::RowOptions rows() const {
+    return {.length = options_.length,
+            .lookahead = 1 + Model::config.mtp_depth,
+            .isolate_documents = options_.isolate_documents};
+  }
+
+  void update(Progress const& progress) {
+    UpdateParts const parts{optim::clip_scale(progress.gradient_norm, options_.adamw.clip), progress.rate};
+    // Neighbouring tensors with the same decay are updated as one range.
+    auto const& all = model_.parameters();
+    for (std::size_t i = 0; i < all.size();) {
+      bool const decay = decays(all[i]);
+      Index const begin = all[i].offset;
+      while (i < all.size() && decays(all[i]) == decay) ++i;
+      Index const end = i < all.size() ? all[i].offset : model_.weights().size;
+      update_range(begin, end, decay, parts);
+    }
+  }
+
+  struct UpdateParts {
+    double gradient_scale, rate;
+  };
+
+  void update_range(Index begin, Index end, bool decay, UpdateParts const& parts) {
+    auto const k = optim::adamw_factors<T>(
+        options_.adamw, {.number = state_.step + 1, .rate = parts.rate, .gradient_scale = parts.gradient_scale}, decay);
+    model_.backend().adamw(model_.weights().data + begin, model_.gradients().data + begin, first_.data() + begin,
+                           second_.data() + begin, end - begin, k);
+  }
+
+  static bool decays(ParameterInfo const& p) { return p.kind != nn::ParameterKind::norm; }
+
+  void require_finite(Progress const& progress) {
+    if (std::isfinite(progress.loss.main) && std::isfinite(progress.loss.mtp) && std::isfinite(progress.gradient_norm))
+      return;
+    std::string culprit = "none, so the loss itself";
+    for (ParameterInfo const& p : model_.parameters()) {
+      auto const g = model_.gradients().slice(p.offset, p.size());
+      if (std::all_of(g.begin(), g.end(), [](T x) { return std::isfinite(x); })) continue;
+      culprit = p.name;
+      break;
+    }
+    throw NumericError(text("training: step ", state_.step + 1, " has loss ", progress.loss.main, " and gradient norm ",
+                            progress.gradient_norm, "; first tensor with a gradient that is not finite: ", culprit,
+                            ". Nothing of this step was applied. Lower TrainerOptions::peak_rate (now ",
+                            options_.peak_rate, ") or clip harder, and resume from the last checkpoint"));
+  }
+
+  [[nodiscard]] double largest_load() const {
+    auto const load = stepper_.load();
+    double sum = 0.0;
+    for (Index layer = 0; layer < load.rows; ++layer) {
+      std::int64_t total = 0, largest = 0;
+      for (Index e = 0; e < load.cols; ++e) {
+        total += load(layer, e);
+        largest = max(largest, load(layer, e));
+      }
+      sum += static_cast<double>(largest * load.cols) / static_cast<double>(max<std::int64_t>(total, 1));
+    }
+    return load.rows > 0 ? sum / static_cast<double>(load.rows) : 0.0;
+  }
+
+  void report(Progress& progress, double taken) {
+    progress.total_steps = state_.total_steps;
+    progress.bits_per_byte = bits_per_byte_;
+    progress.seconds = state_.seconds;
+    progress.tokens_per_second = static_cast<double>(options_.batch_rows * options_.length) / max(taken, 1e-9);
+    double const per_step = state_.seconds / static_cast<double>(state_.step);
+    progress.seconds_left = state_.total_steps > 0 ? per_step * static_cast<double>(state_.total_steps - state_.step)
+                                                   : max(options_.minutes * 60.0 - state_.seconds, 0.0);
+    if (options_.report) options_.report(progress);
+  }
+
+  Model& model_;
+  TrainerOptions options_;
+  Stepper<Model> stepper_;
+  data::Loader loader_;
+  data::ValidationRows validation_;
+  double bits_per_nat_byte_;  ///< bits per byte for a loss of 1 nat per token
+  RunSchedule schedule_;
+  Buffer<T> first_, second_;
+  TrainerState state_;
+  data::Batch batch_;
+  double bits_per_byte_ = 0.0;
+};
+
+}  // namespace aeth::train
