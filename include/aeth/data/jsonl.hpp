@@ -12,6 +12,7 @@
 
 #include "aeth/core/error.hpp"
 #include "aeth/core/math.hpp"
+#include "aeth/data/detail/excerpt.hpp"
 #include "aeth/data/document.hpp"
 #include "aeth/io/file.hpp"
 
@@ -66,7 +67,7 @@ struct LineProblem {
     value = nlohmann::json::parse(line);
   } catch (nlohmann::json::exception const& error) {
     if (last) return {&JsonlReport::truncated, "the last line ends inside its JSON value; the file was cut"};
-    return {&JsonlReport::invalid, text("it is not valid JSON (", error.what(), ")")};
+    return {&JsonlReport::invalid, text("it is not valid JSON (", Excerpt{error.what()}, ")")};
   }
   if (!value.is_object())
     return {&JsonlReport::wrong_type, text("it is a JSON ", value.type_name(), ", not an object")};

@@ -36,10 +36,11 @@ struct RowOptions {
 /// Cuts rows from a corpus, which must outlive it.
 class RowCutter {
  public:
-  /// Errors: UsageError for options below 1.
+  /// Errors: UsageError for options below 1, or a lookahead beyond the row.
   RowCutter(TokenCorpus const& corpus, RowOptions const& options) : corpus_(&corpus), options_(options) {
-    expect<UsageError>(options.length >= 1 && options.lookahead >= 1, "rows: length is ", options.length,
-                       " and lookahead is ", options.lookahead, "; both must be at least 1");
+    expect<UsageError>(options.length >= 1 && options.lookahead >= 1 && options.lookahead <= options.length,
+                       "rows: length is ", options.length, " and lookahead is ", options.lookahead,
+                       "; length must be at least 1, lookahead from 1 to length");
     in_order();
   }
   RowCutter(TokenCorpus&&, RowOptions const&) = delete;

@@ -100,8 +100,7 @@ inline Index remove_duplicates(std::vector<Document>& documents) {
 [[nodiscard]] inline std::vector<Document> read_source(std::string const& path,
                                                        FolderOptions const& options = {},
                                                        SourceReport* report = nullptr) {
-  std::error_code error;
-  if (!std::filesystem::is_directory(path, error)) return read_files(std::span(&path, 1), options, report);
+  if (!io::is_folder(path)) return read_files(std::span(&path, 1), options, report);
   std::vector<std::string> const paths = io::list_files(path, options.patterns);
   std::string wanted;
   for (std::string const& pattern : options.patterns) wanted += (wanted.empty() ? "" : ", ") + pattern;

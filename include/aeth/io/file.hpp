@@ -93,6 +93,12 @@ class FileDescriptor {
   return static_cast<std::uint64_t>(info.st_size);
 }
 
+/// Whether a path is a folder, directly or through a link; false also if it does not exist.
+[[nodiscard]] inline bool is_folder(std::string const& path) noexcept {
+  struct ::stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 /// Calls consume(std::string_view) for the file's bytes in order, in parts of at most 1 MiB.
 ///
 /// errors   IoError if the file cannot be read, is longer than `limit` bytes, or grows past it meanwhile

@@ -75,3 +75,15 @@ TEST_CASE("deep nesting and many lines are no problem", "[data][jsonl]") {
   std::string const blank(20'000'000, '\n');
   CHECK(parse_jsonl(blank + "{\"text\":\"a\"}", "f").at(0).name == "f:20000001");
 }
+
+TEST_CASE("messages quote only a little of a bad line", "[data][jsonl]") {
+  std::string message;
+  try {
+    (void)parse_jsonl("{\"" + std::string(1'000'000, 'x') + "\x01\"}", "f");
+  } catch (DataError const& error) {
+    message = error.what();
+  }
+  CHECK(message.size() > 100);
+  CHECK(message.size() < 600);
+  CHECK(message.find('\x01') == message.npos);
+}

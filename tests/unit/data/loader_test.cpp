@@ -181,6 +181,7 @@ TEST_CASE("data sets smaller than a batch are refused", "[data][loader]") {
                     ContainsSubstring("30 tokens") && ContainsSubstring("= 32"));
   CHECK_NOTHROW(Loader(corpus, {.rows = {.length = 15}, .batch_rows = 2}));
   CHECK_THROWS_AS(Loader(corpus, {.rows = {.length = 0}}), UsageError);
+  CHECK_THROWS_AS(Loader(corpus, {.rows = {.length = 4, .lookahead = 5}}), UsageError);
   CHECK_THROWS_AS(Loader(corpus, {.batch_rows = 0}), UsageError);
   CHECK_THROWS_AS(Loader(corpus, {.rows = {.length = 15}, .batch_rows = 2, .prefetch = 0}), UsageError);
 }

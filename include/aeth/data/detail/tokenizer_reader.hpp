@@ -15,6 +15,7 @@
 
 #include "aeth/core/error.hpp"
 #include "aeth/data/detail/byte_alphabet.hpp"
+#include "aeth/data/detail/excerpt.hpp"
 #include "aeth/data/pre_tokenizer.hpp"
 #include "aeth/data/vocabulary.hpp"
 
@@ -61,13 +62,14 @@ class TokenizerReader {
       if (event == Json::parse_event_t::object_end) keys.pop_back();
       if (event == Json::parse_event_t::key)
         require(keys.back().insert(value.get_ref<std::string&>()).second, "duplicate key '",
-                value.get_ref<std::string&>(), "'; remove one of them");
+                Excerpt{value.get_ref<std::string&>()}, "'; remove one of them");
       return true;
     };
     try {
       return Json::parse(content, check);
     } catch (Json::exception const& error) {
-      throw DataError(text(name_, ": not valid JSON (", error.what(), "); fetch or save the file again"));
+      throw DataError(
+          text(name_, ": not valid JSON (", Excerpt{error.what()}, "); fetch or save the file again"));
     }
   }
 
@@ -95,7 +97,7 @@ class TokenizerReader {
   [[nodiscard]] static std::string type_of(Json const& object) {
     if (!object.is_object()) return object.type_name();
     auto const found = object.find("type");
-    return found != object.end() && found->is_string() ? found->get<std::string>() : "?";
+    return found != object.end() && found->is_string() ? found->get<std::string>().substr(0, 100) : "?";
   }
 
   void check_pre_tokenizer(Json const& pre) const {
@@ -110,10 +112,10 @@ class TokenizerReader {
       require(type_of(split) == "Split", "step ", i, " of the pre_tokenizer is '", type_of(split), "'",
               remedy);
       Json const& pattern = member(member(split, "pattern", "a split"), "Regex", "a split's pattern");
-      require(
-          pattern.is_string() && with_escapes(pattern.get_ref<std::string const&>()) == v3_split_patterns[i],
-          "pattern ", i, " of the pre_tokenizer is ",
-          pattern.dump(-1, ' ', false, Json::error_handler_t::replace), remedy);
+      std::string const spelled =
+          pattern.is_string() ? with_escapes(pattern.get_ref<std::string const&>()) : pattern.type_name();
+      require(spelled == v3_split_patterns[i], "pattern ", i, " of the pre_tokenizer is ", Excerpt{spelled},
+              remedy);
       require(member(split, "behavior", "a split") == "Isolated" && is_false(split, "invert"), "split ", i,
               " of the pre_tokenizer is not 'Isolated' or is inverted", remedy);
     }
@@ -159,7 +161,7 @@ class TokenizerReader {
     std::size_t size = 0;
     auto const place = [&](Json const& id, auto const&... what) {
       require(id.is_number_integer() && id >= 0 && id < most, what..., " has the id ",
-              id.dump(-1, ' ', false, Json::error_handler_t::replace), "; ids count from 0 without holes");
+              id.is_number() ? id.dump() : id.type_name(), "; ids count from 0 without holes");
       return id.get<std::size_t>();
     };
     for (std::size_t i = 0; i < added.size(); ++i) {
@@ -186,9 +188,9 @@ class TokenizerReader {
         used[id] = 2;
         continue;
       }
-      require(!used[id], "model.vocab: id ", id, " is given twice, also to '", spelled, "'");
-      require(unspell_bytes(spelled, result_.tokens[id]), "model.vocab: token '", spelled, "' (id ", id,
-              ") is not spelled in the byte-level alphabet");
+      require(!used[id], "model.vocab: id ", id, " is given twice, also to '", Excerpt{spelled}, "'");
+      require(unspell_bytes(spelled, result_.tokens[id]), "model.vocab: token '", Excerpt{spelled}, "' (id ",
+              id, ") is not spelled in the byte-level alphabet");
       used[id] = 2;
       ids_.emplace(spelled, static_cast<std::int32_t>(id));
       ++size;
@@ -211,8 +213,8 @@ class TokenizerReader {
         require(merge.is_string(), "merge ", rank, " is neither a string nor a pair of strings");
         auto const& both = merge.get_ref<std::string const&>();
         std::size_t const blank = both.find(' ');
-        require(blank != both.npos && both.find(' ', blank + 1) == both.npos, "merge ", rank, ": '", both,
-                "' is not two tokens with one space between");
+        require(blank != both.npos && both.find(' ', blank + 1) == both.npos, "merge ", rank, ": '",
+                Excerpt{both}, "' is not two tokens with one space between");
         left = both.substr(0, blank);
         right = both.substr(blank + 1);
       }
@@ -222,7 +224,7 @@ class TokenizerReader {
 
   [[nodiscard]] std::int32_t id_of(std::string const& token, std::size_t rank) const {
     auto const found = ids_.find(token);
-    require(found != ids_.end(), "merge ", rank, ": '", token, "' is no token of model.vocab");
+    require(found != ids_.end(), "merge ", rank, ": '", Excerpt{token}, "' is no token of model.vocab");
     return found->second;
   }
 
