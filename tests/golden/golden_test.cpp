@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "aeth/backend/cpu.hpp"
+#include "aeth/infer/sampler.hpp"
+#include "aeth/infer/session.hpp"
 #include "aeth/loss/language_model.hpp"
 #include "aeth/model/model.hpp"
 #include "aeth/model/pass.hpp"
@@ -115,10 +117,49 @@ void check(std::string const& folder, double forward_bound, double gradient_boun
   }
 }
 
+/// Greedy continuation from the latent cache, the prompt in chunks of `chunk` tokens, all sequences in one
+/// batch.
+template <ModelConfig C>
+void check_decoding(std::string const& folder, Index chunk, infer::CacheForm form) {
+  INFO(folder << ", chunk " << chunk);
+  std::string const path = std::string(AETH_TEST_DATA_DIR) + "/golden/data/" + folder;
+  test::TensorFile const golden(path + "/golden.safetensors");
+  Cpu cpu(2);
+  Model<C, Fp32, Cpu> model(cpu);
+  load(model, test::TensorFile(path + "/model.safetensors"));
+  auto const tokens = ids(golden["tokens"]), wanted = ids(golden["greedy.tokens"]);
+  Index const rows = static_cast<Index>(golden.shape("tokens")[0]),
+              length = static_cast<Index>(golden.shape("tokens")[1]);
+  infer::Session session(model, rows, length + 16, form);
+  MatrixView<float> logits;
+  for (Index at = 0; at < length; at += chunk) {
+    std::vector<infer::Chunk> chunks;
+    for (Index row = 0; row < rows; ++row)
+      chunks.push_back({row, {tokens.data() + row * length + at, min(chunk, length - at)}});
+    logits = session.append(chunks);
+  }
+  for (Index i = 0; i < 16; ++i) {
+    std::vector<std::int32_t> next;
+    std::vector<infer::Chunk> chunks;
+    for (Index row = 0; row < rows; ++row)
+      next.push_back(infer::greedy(VectorView<float const>(logits.row(row), logits.cols)));
+    for (Index row = 0; row < rows; ++row) {
+      CHECK(next[to_size(row)] == wanted[to_size(row * 16 + i)]);
+      chunks.push_back({row, {&next[to_size(row)], 1}});
+    }
+    logits = session.append(chunks);
+  }
+  CHECK(test::relative_difference(logits.data, golden["greedy.last_logits"]) < 1e-5);
+}
+
 template <ModelConfig C>
 void check_both(std::string const& folder) {
   check<C, Fp32>(folder, 1e-5, 1e-4);
   check<C, Fp64>(folder, 1e-5, 1e-4);
+  check_decoding<C>(folder, 1, infer::CacheForm::latent);
+  check_decoding<C>(folder, 5, infer::CacheForm::latent);
+  check_decoding<C>(folder, 1000, infer::CacheForm::latent);
+  check_decoding<C>(folder, 7, infer::CacheForm::expanded);
 }
 
 }  // namespace

@@ -32,6 +32,8 @@ struct ParameterInfo {
   [[nodiscard]] Index size() const { return rows * cols; }
 };
 
+class Cpu;
+
 /// Weights, layers and names. Activations belong to a pass (`model/pass.hpp`), caches to a session
 /// (`infer/`).
 ///
@@ -39,7 +41,7 @@ struct ParameterInfo {
 /// order. Matrix products read prepared copies, so call `prepare` after changing weights.
 ///
 /// cost     memory: 2 floats per parameter for inference, 3 for training, before optimizer state
-template <ModelConfig C, Precision P, class B>
+template <ModelConfig C, Precision P, class B = Cpu>
 class Model {
   static_assert(validate_model<C>());
 

@@ -11,6 +11,7 @@
 #include <concepts>
 #include <span>
 
+#include "aeth/backend/types.hpp"
 #include "aeth/core/math.hpp"
 #include "aeth/optim/check.hpp"
 #include "aeth/optim/state.hpp"
@@ -47,19 +48,9 @@ inline void validate(AdamWOptions const& o) {
   return result;
 }
 
-/// The constants of one update, computed in double and rounded once.
+/// The constants of one update, computed in double and rounded once; the backends' own form.
 template <std::floating_point T>
-struct AdamWFactors {
-  T gradient_scale;
-  T beta1;
-  T one_minus_beta1;
-  T beta2;
-  T one_minus_beta2;
-  T inverse_root_correction2;  ///< 1 / sqrt(1 - β2^t)
-  T epsilon;
-  T minus_step_size;  ///< -η / (1 - β1^t)
-  T minus_decay;      ///< -η·λ, or 0 without decay
-};
+using AdamWFactors = AdamWConstants<T>;
 
 template <std::floating_point T>
 [[nodiscard]] AdamWFactors<T> adamw_factors(AdamWOptions const& o, UpdateStep const& step,

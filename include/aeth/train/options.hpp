@@ -24,25 +24,25 @@ struct Progress {
   double rate = 0.0;           ///< learning rate used
   double gradient_norm = 0.0;  ///< before clipping
   double tokens_per_second = 0.0;
-  double seconds = 0.0;           ///< of training, over all sessions of the run
-  double seconds_left = 0.0;      ///< estimate
-  double largest_load = 0.0;      ///< mean over layers of max_e load_e / mean load, of this batch
+  double seconds = 0.0;       ///< of training, over all sessions of the run
+  double seconds_left = 0.0;  ///< estimate
+  double largest_load = 0.0;  ///< mean over layers of max_e load_e / mean load, of this batch
 };
 
 /// The defaults train `presets::mini` in minutes.
 struct TrainerOptions {
-  Index batch_rows = 16;      ///< B, sequences per step
-  Index micro_rows = 0;       ///< sequences at once; 0 = all
-  Index length = 256;         ///< T, tokens per sequence
-  Index steps = 0;            ///< 0 = as many as fit in `minutes`
-  double minutes = 3.0;       ///< looked at only if steps is 0
-  double peak_rate = 3e-3;    ///< learning rate after warm-up
-  double final_rate = 0.05;   ///< at the end, as a share of the peak
+  Index batch_rows = 16;     ///< B, sequences per step
+  Index micro_rows = 0;      ///< sequences at once; 0 = all
+  Index length = 256;        ///< T, tokens per sequence
+  Index steps = 0;           ///< 0 = as many as fit in `minutes`
+  double minutes = 3.0;      ///< looked at only if steps is 0
+  double peak_rate = 3e-3;   ///< learning rate after warm-up
+  double final_rate = 0.05;  ///< at the end, as a share of the peak
   Index warmup_steps = 40;
-  double decay_share = 0.4;   ///< last part of the run in which the rate falls
+  double decay_share = 0.4;  ///< last part of the run in which the rate falls
   optim::AdamWOptions adamw{};
   LossOptions loss{};
-  double bias_rate = 1e-3;    ///< of the selection bias per step, gamma of DeepSeek-V3 §4.2; 0 = off
+  double bias_rate = 1e-3;        ///< of the selection bias per step, gamma of DeepSeek-V3 §4.2; 0 = off
   bool isolate_documents = true;  ///< attention stays inside a document; V3 pre-training lets it cross
   Index validate_every = 100;     ///< steps; 0 = only at the end
   Index validation_batches = 8;   ///< of intermediate validations; the last one takes all
@@ -64,22 +64,24 @@ inline void validate(TrainerOptions const& o) {
   };
   positive("batch_rows", o.batch_rows);
   positive("length", o.length);
-  expect<UsageError>(o.micro_rows >= 0 && o.steps >= 0 && o.warmup_steps >= 0 && o.validate_every >= 0 &&
-                         o.validation_batches >= 0 && o.save_every >= 0,
-                     "TrainerOptions: micro_rows, steps, warmup_steps, validate_every, validation_batches and save_every "
-                     "must not be negative");
-  expect<UsageError>(o.steps > 0 || (std::isfinite(o.minutes) && o.minutes > 0.0), "TrainerOptions::minutes is ",
-                     o.minutes, "; give a positive number of minutes, or steps");
-  expect<UsageError>(std::isfinite(o.peak_rate) && o.peak_rate > 0.0, "TrainerOptions::peak_rate is ", o.peak_rate,
-                     "; a learning rate is positive and finite, such as 1e-3");
+  expect<UsageError>(
+      o.micro_rows >= 0 && o.steps >= 0 && o.warmup_steps >= 0 && o.validate_every >= 0 &&
+          o.validation_batches >= 0 && o.save_every >= 0,
+      "TrainerOptions: micro_rows, steps, warmup_steps, validate_every, validation_batches and save_every "
+      "must not be negative");
+  expect<UsageError>(o.steps > 0 || (std::isfinite(o.minutes) && o.minutes > 0.0),
+                     "TrainerOptions::minutes is ", o.minutes,
+                     "; give a positive number of minutes, or steps");
+  expect<UsageError>(std::isfinite(o.peak_rate) && o.peak_rate > 0.0, "TrainerOptions::peak_rate is ",
+                     o.peak_rate, "; a learning rate is positive and finite, such as 1e-3");
   share("final_rate", o.final_rate);
   share("decay_share", o.decay_share);
   expect<UsageError>(std::isfinite(o.loss.mtp_weight) && o.loss.mtp_weight >= 0.0 &&
                          std::isfinite(o.loss.balance_weight) && o.loss.balance_weight >= 0.0,
                      "TrainerOptions::loss: weights are ", o.loss.mtp_weight, " and ", o.loss.balance_weight,
                      "; they must be finite and not negative");
-  expect<UsageError>(std::isfinite(o.bias_rate) && o.bias_rate >= 0.0, "TrainerOptions::bias_rate is ", o.bias_rate,
-                     "; it must be finite and not negative");
+  expect<UsageError>(std::isfinite(o.bias_rate) && o.bias_rate >= 0.0, "TrainerOptions::bias_rate is ",
+                     o.bias_rate, "; it must be finite and not negative");
   optim::validate(o.adamw);
 }
 

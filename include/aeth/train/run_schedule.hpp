@@ -8,8 +8,8 @@
 
 namespace aeth::train {
 
-/// Warm-up, constant, decay (WSD). With a time budget the decay begins when its share of the budget is left, and is then
-/// fixed in steps: from there on a resumed run repeats an uninterrupted one exactly.
+/// Warm-up, constant, decay (WSD). With a time budget the decay begins when its share of the budget is left,
+/// and is then fixed in steps: from there on a resumed run repeats an uninterrupted one exactly.
 class RunSchedule {
  public:
   RunSchedule(TrainerOptions const& o, Index total_steps) : options_(o) {
@@ -34,7 +34,8 @@ class RunSchedule {
 
  private:
   void fix(Index total_steps) {
-    fix(total_steps, total_steps - static_cast<Index>(static_cast<double>(total_steps) * options_.decay_share));
+    fix(total_steps,
+        total_steps - static_cast<Index>(static_cast<double>(total_steps) * options_.decay_share));
   }
   void fix(Index total_steps, Index decay_begin) {
     total_steps_ = total_steps;

@@ -28,8 +28,8 @@ struct StepLoss {
   Index targets = 0;  ///< tokens that `main` is a mean of
 };
 
-/// Runs batches through a model. Splitting a batch into micro-batches changes memory, never a bit of an FP32 result: each
-/// gradient element is one chain over the batch's tokens in order.
+/// Runs batches through a model. Splitting a batch into micro-batches changes memory, never a bit of an FP32
+/// result: each gradient element is one chain over the batch's tokens in order.
 template <class Model>
 class Stepper {
   static constexpr ModelConfig C = Model::config;
@@ -37,7 +37,8 @@ class Stepper {
 
  public:
   /// micro_rows: rows that go through at once; 0 = the whole batch.
-  explicit Stepper(Model& model, Index micro_rows = 0) : model_(model), pass_(model), micro_rows_(micro_rows) {
+  explicit Stepper(Model& model, Index micro_rows = 0)
+      : model_(model), pass_(model), micro_rows_(micro_rows) {
     load_.resize(to_size(Model::moe_layers() * C.moe.experts));
   }
 
@@ -74,7 +75,8 @@ class Stepper {
     counts.assign(to_size(depths + 1), 0);
     for (Index k = 0; k <= depths; ++k) {
       losses_[to_size(k)].resize(to_size(size));
-      for (Index i = 0; i < size; ++i) counts[to_size(k)] += batch.targets[to_size(k * size + i)] >= 0 ? 1 : 0;
+      for (Index i = 0; i < size; ++i)
+        counts[to_size(k)] += batch.targets[to_size(k * size + i)] >= 0 ? 1 : 0;
     }
     expect<DataError>(counts[0] > 0, "training step: none of the batch's ", size,
                       " tokens has a target; documents must have at least two tokens");
@@ -96,8 +98,8 @@ class Stepper {
   }
 
   /// Returns this part's share of the mean balance loss.
-  double micro_batch(data::Batch const& batch, Index row, Index rows, Index depths, LossOptions const& options,
-                     bool backward) {
+  double micro_batch(data::Batch const& batch, Index row, Index rows, Index depths,
+                     LossOptions const& options, bool backward) {
     auto& backend = model_.backend();
     Index const size = batch.rows * batch.length, first = row * batch.length, tokens = rows * batch.length;
     sequences_.clear();
@@ -108,8 +110,8 @@ class Stepper {
     segments_.push_back(tokens);
     ahead_.clear();
     for (Index k = 0; k < depths; ++k) ahead_.push_back(batch.targets.data() + k * size + first);
-    PassInput const input{{batch.tokens.data() + first, tokens}, &sequences_, &segments_,
-                          depths > 0 ? ahead_.data() : nullptr};
+    PassInput const input{
+        {batch.tokens.data() + first, tokens}, &sequences_, &segments_, depths > 0 ? ahead_.data() : nullptr};
     pass_.forward(input, backward ? options.balance_weight / static_cast<double>(batch.rows) : 0.0);
     pass_.count_load({load_.data(), Model::moe_layers(), C.moe.experts});
 
@@ -117,17 +119,20 @@ class Stepper {
                                  model_.head().weight().gradient_matrix()};
     Arena& arena = pass_.arena();
     d_normed_.resize(to_size(depths + 1));
-    for (auto& d : d_normed_) d = backward ? arena.matrix<T>(tokens, C.dim) : MatrixView<T>{nullptr, tokens, C.dim};
-    // Row by row and depth by depth: the head's gradient then sums in an order that micro-batches do not change.
+    for (auto& d : d_normed_)
+      d = backward ? arena.matrix<T>(tokens, C.dim) : MatrixView<T>{nullptr, tokens, C.dim};
+    // Row by row and depth by depth: the head's gradient then sums in an order that micro-batches do not
+    // change.
     for (Index b = 0; b < rows; ++b)
       for (Index k = 0; k <= depths; ++k) {
         Index const at = b * batch.length;
         double const weight = k == 0 ? 1.0 : options.mtp_weight / static_cast<double>(depths);
         double const mean = weight / static_cast<double>(max(counts_[to_size(k)], Index{1}));
-        loss::language_model_loss(backend, head, pass_.normed(k).row_slice(at, batch.length),
-                                  VectorView<std::int32_t const>(batch.targets.data() + k * size + first + at, batch.length),
-                                  backward ? static_cast<T>(mean) : T(0), losses_[to_size(k)].data() + first + at,
-                                  d_normed_[to_size(k)].row_slice(at, batch.length), arena);
+        loss::language_model_loss(
+            backend, head, pass_.normed(k).row_slice(at, batch.length),
+            VectorView<std::int32_t const>(batch.targets.data() + k * size + first + at, batch.length),
+            backward ? static_cast<T>(mean) : T(0), losses_[to_size(k)].data() + first + at,
+            d_normed_[to_size(k)].row_slice(at, batch.length), arena);
       }
     if (!backward) return 0.0;
     pass_.backward(d_normed_);

@@ -39,7 +39,8 @@ struct TrainingData {
 /// Trains a model with AdamW. One optimizer step: batch → gradients → clip → AdamW → selection biases.
 ///
 /// memory   beside the model: two moments per weight, and the activations of `micro_rows` rows
-/// errors   UsageError for options, DataError for data, NumericError if loss or gradients are not finite: nothing of
+/// errors   UsageError for options, DataError for data, NumericError if loss or gradients are not finite:
+/// nothing of
 ///          that step is applied
 template <class Model>
 class Trainer {
@@ -62,8 +63,8 @@ class Trainer {
     model.enable_gradients();
   }
 
-  /// Trains until the planned end, the end of the time budget, or a stop request. Calls `save` as options say, and
-  /// always before it returns.
+  /// Trains until the planned end, the end of the time budget, or a stop request. Calls `save` as options
+  /// say, and always before it returns.
   void run() {
     model_.prepare();
     for (;;) {
@@ -91,7 +92,8 @@ class Trainer {
     loader_.next(batch_);
     Progress progress;
     progress.loss = stepper_.gradients(batch_, options_.loss);
-    progress.gradient_norm = std::sqrt(model_.backend().sum_of_squares(model_.gradients().data, model_.gradients().size));
+    progress.gradient_norm =
+        std::sqrt(model_.backend().sum_of_squares(model_.gradients().data, model_.gradients().size));
     require_finite(progress);
     progress.rate = schedule_.rate(state_.step);
     update(progress);
@@ -109,7 +111,9 @@ class Trainer {
     return train::validate(stepper_, validation_, batches);
   }
   /// Bits per byte of the validation text.
-  [[nodiscard]] double bits_per_byte(ValidationResult const& result) const { return result.loss() * bits_per_nat_byte_; }
+  [[nodiscard]] double bits_per_byte(ValidationResult const& result) const {
+    return result.loss() * bits_per_nat_byte_;
+  }
 
   [[nodiscard]] TrainerState const& state() const { return state_; }
   [[nodiscard]] TrainerOptions const& options() const { return options_; }
@@ -132,7 +136,7 @@ class Trainer {
   [[nodiscard]] data::RowOptions rows() const {
     return {.length = options_.length,
             .lookahead = 1 + Model::config.mtp_depth,
-            .isolate_documents = options_.isolate_documents};
+            .isolate = options_.isolate_documents};
   }
 
   void update(Progress const& progress) {
@@ -154,15 +158,17 @@ class Trainer {
 
   void update_range(Index begin, Index end, bool decay, UpdateParts const& parts) {
     auto const k = optim::adamw_factors<T>(
-        options_.adamw, {.number = state_.step + 1, .rate = parts.rate, .gradient_scale = parts.gradient_scale}, decay);
-    model_.backend().adamw(model_.weights().data + begin, model_.gradients().data + begin, first_.data() + begin,
-                           second_.data() + begin, end - begin, k);
+        options_.adamw,
+        {.number = state_.step + 1, .rate = parts.rate, .gradient_scale = parts.gradient_scale}, decay);
+    model_.backend().adamw(model_.weights().data + begin, model_.gradients().data + begin,
+                           first_.data() + begin, second_.data() + begin, end - begin, k);
   }
 
   static bool decays(ParameterInfo const& p) { return p.kind != nn::ParameterKind::norm; }
 
   void require_finite(Progress const& progress) {
-    if (std::isfinite(progress.loss.main) && std::isfinite(progress.loss.mtp) && std::isfinite(progress.gradient_norm))
+    if (std::isfinite(progress.loss.main) && std::isfinite(progress.loss.mtp) &&
+        std::isfinite(progress.gradient_norm))
       return;
     std::string culprit = "none, so the loss itself";
     for (ParameterInfo const& p : model_.parameters()) {
@@ -171,8 +177,9 @@ class Trainer {
       culprit = p.name;
       break;
     }
-    throw NumericError(text("training: step ", state_.step + 1, " has loss ", progress.loss.main, " and gradient norm ",
-                            progress.gradient_norm, "; first tensor with a gradient that is not finite: ", culprit,
+    throw NumericError(text("training: step ", state_.step + 1, " has loss ", progress.loss.main,
+                            " and gradient norm ", progress.gradient_norm,
+                            "; first tensor with a gradient that is not finite: ", culprit,
                             ". Nothing of this step was applied. Lower TrainerOptions::peak_rate (now ",
                             options_.peak_rate, ") or clip harder, and resume from the last checkpoint"));
   }
@@ -195,10 +202,12 @@ class Trainer {
     progress.total_steps = state_.total_steps;
     progress.bits_per_byte = bits_per_byte_;
     progress.seconds = state_.seconds;
-    progress.tokens_per_second = static_cast<double>(options_.batch_rows * options_.length) / max(taken, 1e-9);
+    progress.tokens_per_second =
+        static_cast<double>(options_.batch_rows * options_.length) / max(taken, 1e-9);
     double const per_step = state_.seconds / static_cast<double>(state_.step);
-    progress.seconds_left = state_.total_steps > 0 ? per_step * static_cast<double>(state_.total_steps - state_.step)
-                                                   : max(options_.minutes * 60.0 - state_.seconds, 0.0);
+    progress.seconds_left = state_.total_steps > 0
+                                ? per_step * static_cast<double>(state_.total_steps - state_.step)
+                                : max(options_.minutes * 60.0 - state_.seconds, 0.0);
     if (options_.report) options_.report(progress);
   }
 

@@ -1,4 +1,5 @@
-/// How well a model predicts text it has not seen, in bits per byte, so that tokenizers and compressors compare.
+/// How well a model predicts text it has not seen, in bits per byte, so that tokenizers and compressors
+/// compare.
 #pragma once
 
 #include "aeth/data/validation.hpp"
@@ -19,7 +20,8 @@ struct ValidationResult {
 
 /// Runs up to `batches` batches of a validation set (0 = all) from its beginning.
 template <class Model>
-[[nodiscard]] ValidationResult validate(Stepper<Model>& stepper, data::ValidationRows& rows, Index batches = 0) {
+[[nodiscard]] ValidationResult validate(Stepper<Model>& stepper, data::ValidationRows& rows,
+                                        Index batches = 0) {
   ValidationResult result;
   data::Batch batch;
   rows.rewind();
