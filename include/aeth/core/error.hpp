@@ -1,6 +1,7 @@
 /// The errors that aeth throws. Each message says what happened, where, why, and what to do about it.
 #pragma once
 
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 
@@ -61,11 +62,17 @@ struct NumericError : Error {
   explicit NumericError(std::string const& message) : Error(ExitCode::numeric, message) {}
 };
 
+/// Throws E with the joined parts. Out of the way of the code that checks.
+template <class E>
+[[noreturn, gnu::cold, gnu::noinline]] void fail(std::initializer_list<TextPart> parts) {
+  throw E(join(parts));
+}
+
 /// Throws E with the joined parts unless the condition holds; parts are evaluated always, so keep them cheap.
 template <class E, class... Parts>
 void expect(bool condition, Parts const&... parts) {
   if (!condition) [[unlikely]]
-    throw E(text(parts...));
+    fail<E>({TextPart(parts)...});
 }
 
 }  // namespace aeth

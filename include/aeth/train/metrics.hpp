@@ -113,7 +113,7 @@ class MetricsWriter {
       row += ',';
       if (json) row += detail::json_string(options_.columns[i]) + ':';
       if (std::isfinite(values[i]))
-        append_text(row, values[i]);
+        TextPart(values[i]).append_to(row);
       else if (json)
         row += "null";
     }

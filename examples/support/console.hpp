@@ -1,0 +1,99 @@
+/// What the example programs share: exit codes, a progress line, comparison with compressors.
+#pragma once
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <string_view>
+
+#include "aeth/core/error.hpp"
+#include "aeth/core/text.hpp"
+#include "aeth/train/options.hpp"
+
+namespace console {
+
+/// Runs a program's body; errors become one message on standard error and the exit code of their kind.
+template <class Body>
+int guarded(Body const& body) {
+  try {
+    return static_cast<int>(body());
+  } catch (aeth::Error const& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return static_cast<int>(error.code());
+  } catch (std::bad_alloc const&) {
+    std::cerr << "error: out of memory; use a smaller batch, sequence length or model\n";
+  } catch (std::exception const& error) {
+    std::cerr << "error: " << error.what() << '\n';
+  }
+  return static_cast<int>(aeth::ExitCode::failure);
+}
+
+/// Parses the command line; returns whether to go on, else `code` is what to exit with.
+inline bool parse(CLI::App& app, int argc, char** argv, int& code) {
+  try {
+    app.parse(argc, argv);
+    return true;
+  } catch (CLI::ParseError const& error) {
+    code = app.exit(error) == 0 ? 0 : static_cast<int>(aeth::ExitCode::usage);
+    return false;
+  }
+}
+
+inline std::atomic<bool> stop_requested{false};
+
+/// The first Ctrl-C or SIGTERM asks the training loop to save and return, the second ends the program.
+inline void save_on_signal() {
+  auto const handler = [](int signal) {
+    if (stop_requested.exchange(true)) std::signal(signal, SIG_DFL);
+  };
+  std::signal(SIGINT, handler);
+  std::signal(SIGTERM, handler);
+}
+
+inline std::string minutes(double seconds) {
+  auto const whole = static_cast<long>(seconds);
+  return aeth::text(whole / 60, whole % 60 < 10 ? ":0" : ":", whole % 60);
+}
+
+/// One line, rewritten in place on a terminal, one line now and then elsewhere.
+class ProgressLine {
+ public:
+  void operator()(aeth::train::Progress const& p) {
+    if (!terminal_ && !p.validated && p.step % 50 != 0 && p.step != p.total_steps) return;
+    std::string line = aeth::text("step ", p.step);
+    if (p.total_steps > 0) line += aeth::text('/', p.total_steps);
+    line += "  loss " + aeth::fixed(p.loss.main, 3);
+    if (p.bits_per_byte > 0) line += "  validation " + aeth::fixed(p.bits_per_byte, 3) + " bits/byte";
+    line += "  rate " + aeth::fixed(p.rate * 1e3, 2) + "e-3  " + aeth::fixed(p.tokens_per_second, 0) + " tokens/s";
+    line += "  largest expert load " + aeth::fixed(p.largest_load, 2) + "  left " + minutes(p.seconds_left);
+    if (terminal_)
+      std::fprintf(stdout, "\r\033[K%s%s", line.c_str(), p.validated ? "\n" : "");
+    else
+      std::fprintf(stdout, "%s\n", line.c_str());
+    std::fflush(stdout);
+  }
+
+ private:
+  bool terminal_ = isatty(STDOUT_FILENO) != 0;
+};
+
+/// Bytes that `command` (reading standard input) makes of a file; 0 if the command is not there.
+inline double compressed_size(std::string const& command, std::string const& path) {
+  std::string const line = "command -v " + command.substr(0, command.find(' ')) + " >/dev/null && " + command + " < '" +
+                           path + "' | wc -c";
+  FILE* const pipe = popen(line.c_str(), "r");
+  if (!pipe) return 0.0;
+  std::array<char, 64> digits{};
+  bool const read = std::fgets(digits.data(), static_cast<int>(digits.size()), pipe) != nullptr;
+  pclose(pipe);
+  return read ? std::atof(digits.data()) : 0.0;
+}
+
+}  // namespace console
