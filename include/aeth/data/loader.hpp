@@ -59,8 +59,8 @@ class Loader {
     start(given_);
   }
   Loader(TokenCorpus&&, LoaderOptions const&) = delete;
-  Loader(Loader const&) = delete;
-  Loader& operator=(Loader const&) = delete;
+  Loader(Loader&&) = delete;
+  Loader& operator=(Loader&&) = delete;
   ~Loader() { stop(); }
 
   /// Swaps the next batch into `batch`; the vectors that were in it are used again. Waits if none is ready.
