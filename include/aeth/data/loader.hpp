@@ -59,7 +59,9 @@ class Loader {
     start(given_);
   }
   Loader(TokenCorpus&&, LoaderOptions const&) = delete;
+  Loader(Loader const&) = delete;
   Loader(Loader&&) = delete;
+  Loader& operator=(Loader const&) = delete;
   Loader& operator=(Loader&&) = delete;
   ~Loader() { stop(); }
 

@@ -170,7 +170,9 @@ struct TemporaryFile {
   bool keep = false;
 
   explicit TemporaryFile(std::string name) : path(std::move(name)) {}
+  TemporaryFile(TemporaryFile const&) = delete;
   TemporaryFile(TemporaryFile&&) = delete;
+  TemporaryFile& operator=(TemporaryFile const&) = delete;
   TemporaryFile& operator=(TemporaryFile&&) = delete;
   ~TemporaryFile() {
     if (!keep) ::unlink(path.c_str());
