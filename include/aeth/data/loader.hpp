@@ -60,7 +60,9 @@ class Loader {
   }
   Loader(TokenCorpus&&, LoaderOptions const&) = delete;
   Loader(Loader const&) = delete;
+  Loader(Loader&&) = delete;
   Loader& operator=(Loader const&) = delete;
+  Loader& operator=(Loader&&) = delete;
   ~Loader() { stop(); }
 
   /// Swaps the next batch into `batch`; the vectors that were in it are used again. Waits if none is ready.

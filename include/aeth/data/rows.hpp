@@ -74,14 +74,14 @@ class RowCutter {
   void fill(Index row, Index slot, std::int32_t filler, Batch& batch) const {
     Index const length = options_.length, all = batch.rows * length, out = slot * length;
     Index at = (rows_.empty() ? row : rows_[to_size(row)]) * length;
-    Index const end = min(at + length, corpus_->size());
+    Index const end = (min)(at + length, corpus_->size());
     batch.segments.push_back(static_cast<std::int32_t>(out));
     Index done = 0;
     auto which = std::upper_bound(starts_.begin(), starts_.end(), at) - starts_.begin() - 1;
     for (; at < end; ++which) {
       auto const document = corpus_->document(documents_[static_cast<std::size_t>(which)]);
       Index const offset = at - starts_[static_cast<std::size_t>(which)];
-      Index const size = static_cast<Index>(document.size()), count = min(size - offset, end - at);
+      Index const size = static_cast<Index>(document.size()), count = (min)(size - offset, end - at);
       if (options_.isolate && done > 0 && count > 0)
         batch.segments.push_back(static_cast<std::int32_t>(out + done));
       for (Index i = 0; i < count; ++i) {

@@ -40,16 +40,16 @@ namespace detail {
 template <class Visit>
 constexpr void for_each_line(std::string_view text, Visit&& visit) {
   while (!text.empty()) {
-    std::size_t const end = std::min(text.find('\n'), text.size());
+    std::size_t const end = (std::min)(text.find('\n'), text.size());
     visit(trimmed(text.substr(0, end)));
-    text.remove_prefix(std::min(end + 1, text.size()));
+    text.remove_prefix((std::min)(end + 1, text.size()));
   }
 }
 
 /// Whether a line can belong to a comment at the top of a file, in the usual languages.
 [[nodiscard]] constexpr bool looks_like_comment(std::string_view line) noexcept {
   if (line.empty()) return true;
-  for (std::string_view const mark : {"//", "/*", "*", "# ", "#!", "--", ";", "\"\"\""})
+  for (std::string_view const mark : {"//", "/*", "*", "# ", "#!", "--", ";", R"(""")"})
     if (line.starts_with(mark)) return true;
   return line == "#";
 }
@@ -122,7 +122,7 @@ constexpr void for_each_line(std::string_view text, Visit&& visit) {
       auto const& others = where[line];
       double const weight = 1 / std::sqrt(static_cast<double>(others.size()));
       auto const here = std::lower_bound(others.begin(), others.end(), static_cast<std::uint32_t>(d));
-      auto const back = std::min(static_cast<std::size_t>(here - others.begin()), look_back);
+      auto const back = (std::min)(static_cast<std::size_t>(here - others.begin()), look_back);
       for (auto other = here - static_cast<std::ptrdiff_t>(back); other != here; ++other) {
         if (common[*other] == 0) touched.push_back(*other);
         common[*other] += weight;
@@ -130,9 +130,9 @@ constexpr void for_each_line(std::string_view text, Visit&& visit) {
     }
     for (std::size_t const other : touched) {
       // The sums are rounded in different orders; the margin keeps equal sets at threshold 1 together.
-      if (common[other] >= options.threshold * std::min(total[d], total[other]) * (1 - 1e-9)) {
+      if (common[other] >= options.threshold * (std::min)(total[d], total[other]) * (1 - 1e-9)) {
         std::size_t const a = root(d), b = root(other);
-        group[std::max(a, b)] = std::min(a, b);
+        group[(std::max)(a, b)] = (std::min)(a, b);
       }
       common[other] = 0;
     }

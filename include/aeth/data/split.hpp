@@ -52,7 +52,7 @@ struct Split {
   for (std::size_t d = 0; d < documents.size(); ++d) {
     Group& group = groups[group_of[d]];
     group.first = group_of[d];
-    group.key = std::min(group.key, io::mix64(io::hash64(documents[d].text) ^ io::mix64(options.seed + 1)));
+    group.key = (std::min)(group.key, io::mix64(io::hash64(documents[d].text) ^ io::mix64(options.seed + 1)));
     group.bytes += static_cast<Index>(documents[d].text.size());
     group.documents += 1;
     total += static_cast<Index>(documents[d].text.size());
@@ -87,7 +87,7 @@ struct Split {
   }
   split.training_bytes = total - split.validation_bytes;
   split.groups = static_cast<Index>(order.size());
-  for (Group const* group : order) split.largest_group = max(split.largest_group, group->documents);
+  for (Group const* group : order) split.largest_group = (max)(split.largest_group, group->documents);
   for (std::size_t d = 0; d < documents.size(); ++d)
     (groups[group_of[d]].validation ? split.validation : split.training).push_back(std::move(documents[d]));
   return split;

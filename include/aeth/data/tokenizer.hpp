@@ -161,7 +161,7 @@ class Tokenizer {
       }
       std::size_t const begin = ids.size();
       for (std::string_view rest = word; !rest.empty();) {
-        std::size_t length = std::min(rest.size(), max_word_bytes);
+        std::size_t length = (std::min)(rest.size(), max_word_bytes);
         for (int back = 0; back < 3 && length < rest.size() && (rest[length] & 0xC0) == 0x80; ++back)
           --length;
         merge_word(rest.substr(0, length), ids, ranks);

@@ -97,8 +97,8 @@ class JsonLines {
   // Readers number added tokens that the vocabulary lacks from its end on, so only the last ones are left
   // out.
   std::size_t size = v.tokens.size();
-  for (auto last = v.added.rbegin(); last != v.added.rend(); ++last)
-    if (static_cast<std::size_t>(last->id) + 1 == size) --size;
+  for (std::size_t n = v.added.size(); n > 0 && static_cast<std::size_t>(v.added[n - 1].id) + 1 == size; --n)
+    --size;
   for (std::size_t id = 0; id < size; ++id) vocab.add(text(spelled[id], ": ", id));
   for (Merge const& merge : v.merges)
     merges.add(text("[", spelled[static_cast<std::size_t>(merge.left)], ", ",

@@ -64,6 +64,8 @@ class FileDescriptor {
     std::swap(number_, other.number_);
     return *this;
   }
+  FileDescriptor(FileDescriptor const&) = delete;
+  FileDescriptor& operator=(FileDescriptor const&) = delete;
   ~FileDescriptor() {
     if (number_ >= 0) ::close(number_);
   }
@@ -71,6 +73,7 @@ class FileDescriptor {
   /// Opens a path, again after an interruption; -1 and errno as from open(2).
   static FileDescriptor open(std::string const& path, int flags, ::mode_t mode = 0666) noexcept {
     int number = -1;
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): that is how the system declares it
     do number = ::open(path.c_str(), flags | O_CLOEXEC, mode);
     while (number < 0 && errno == EINTR);
     return FileDescriptor(number);
@@ -85,18 +88,18 @@ class FileDescriptor {
 
 /// Size of a regular file in bytes. IoError if it is missing or something else (folder, device, pipe).
 [[nodiscard]] inline std::uint64_t file_size(std::string const& path) {
-  struct ::stat info {};
-  if (::stat(path.c_str(), &info) != 0) throw_io_error("inspect", path, errno);
-  if (S_ISDIR(info.st_mode)) throw_io_error("read", path, EISDIR);
-  expect<IoError>(S_ISREG(info.st_mode), "cannot read '", path,
+  struct ::stat status {};
+  if (::stat(path.c_str(), &status) != 0) throw_io_error("inspect", path, errno);
+  if (S_ISDIR(status.st_mode)) throw_io_error("read", path, EISDIR);
+  expect<IoError>(S_ISREG(status.st_mode), "cannot read '", path,
                   "': it is a device or a pipe; give a regular file");
-  return static_cast<std::uint64_t>(info.st_size);
+  return static_cast<std::uint64_t>(status.st_size);
 }
 
 /// Whether a path is a folder, directly or through a link; false also if it does not exist.
 [[nodiscard]] inline bool is_folder(std::string const& path) noexcept {
-  struct ::stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  struct ::stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 /// Calls consume(std::string_view) for the file's bytes in order, in parts of at most 1 MiB.
@@ -168,7 +171,9 @@ struct TemporaryFile {
 
   explicit TemporaryFile(std::string name) : path(std::move(name)) {}
   TemporaryFile(TemporaryFile const&) = delete;
+  TemporaryFile(TemporaryFile&&) = delete;
   TemporaryFile& operator=(TemporaryFile const&) = delete;
+  TemporaryFile& operator=(TemporaryFile&&) = delete;
   ~TemporaryFile() {
     if (!keep) ::unlink(path.c_str());
   }
