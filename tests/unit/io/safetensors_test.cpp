@@ -3,7 +3,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 
 #include "aeth/io/safetensors_writer.hpp"
@@ -322,4 +324,16 @@ TEST_CASE("row 11: a file that changes while it is read", "[io][safetensors]") {
              ContainsSubstring("/none"));
   CHECK_THAT(test::message_of<IoError>([&] { (void)io::SafetensorsFile(folder.path); }),
              ContainsSubstring("folder"));
+}
+
+TEST_CASE("the seeds of the fuzz target do what their names say", "[io][safetensors]") {
+  std::vector<std::string> accepted;
+  for (auto const& entry :
+       std::filesystem::directory_iterator(std::string(AETH_TEST_DATA_DIR) + "/fuzz/corpus/safetensors"))
+    if (test::message_of<io::SafetensorsError>([&] { (void)io::SafetensorsFile(entry.path().string()); }) ==
+        "no error")
+      accepted.push_back(entry.path().filename().string());
+  std::sort(accepted.begin(), accepted.end());
+  CHECK(accepted ==
+        std::vector<std::string>{"empty", "empty_tensors", "metadata", "narrow", "padded", "two"});
 }
