@@ -143,6 +143,9 @@ class Model {
   [[nodiscard]] VectorView<Master> gradients() { return gradients_.view(); }
   /// Selection biases of all layers that have one, [layers with bias, E], in layer order.
   [[nodiscard]] MatrixView<Exact> biases() { return {biases_.data(), bias_layers_, C.moe.experts}; }
+  [[nodiscard]] MatrixView<Exact const> biases() const {
+    return {biases_.data(), bias_layers_, C.moe.experts};
+  }
   [[nodiscard]] std::vector<std::string> const& bias_names() const { return bias_names_; }
 
   /// Layers with experts, MTP modules last: the rows of every load table.
