@@ -84,7 +84,6 @@ io::WrittenCheckpoint save_checkpoint(Trainer<Model>& trainer, std::string const
 ///          shape a run differ, DataError if the data do; the trainer keeps what it had
 template <class Model>
 std::vector<std::string> resume(Trainer<Model>& trainer, std::string const& folder) {
-  using T = typename Model::Master;
   auto const checkpoint = io::CheckpointReader::latest(folder);
   std::string const& path = checkpoint.path();
   expect_same_config(checkpoint.metadata(), Model::config, path);
