@@ -88,7 +88,7 @@ TEST_CASE("inference: chunks, neighbours and threads change no bit; the expanded
       }
   }
   CHECK_FALSE(same_bits(latent, training));  // another order of sums: equal to rounding only
-  for (std::size_t i = 0; i < latent.size(); ++i) CHECK(latent[i] == Approx(training[i]).margin(1e-4));
+  for (std::size_t i = 0; i < latent.size(); ++i) CHECK(latent[i] == Catch::Approx(training[i]).margin(1e-4));
 }
 
 TEST_CASE("generation reports the log-probabilities that training computes, bit for bit") {
