@@ -44,9 +44,9 @@ struct Batch {
 };
 
 /// Weights of order 1/sqrt(width) and gains around 1, so that every part of the model matters; biases of
-/// either sign.
+/// either sign; with a large bias_scale every token makes the same choice, whatever its rounding.
 template <class Model>
-void randomize(Model& model, std::uint64_t seed) {
+void randomize(Model& model, std::uint64_t seed, double bias_scale = 0.1) {
   std::uint64_t stream = seed * 1000;
   for (ParameterInfo const& p : model.parameters()) {
     bool const norm = p.kind == nn::ParameterKind::norm;
@@ -56,7 +56,7 @@ void randomize(Model& model, std::uint64_t seed) {
       model.weights()[p.offset + i] = static_cast<typename Model::Master>(values.values[to_size(i)]);
   }
   auto const biases = model.biases();
-  auto const values = random_tensor<double>(biases.rows, biases.cols, ++stream, 0.1);
+  auto const values = random_tensor<double>(biases.rows, biases.cols, ++stream, bias_scale);
   for (Index i = 0; i < biases.rows * biases.cols; ++i)
     biases.data[i] = static_cast<typename Model::Exact>(values.values[to_size(i)]);
   model.prepare();
