@@ -1,5 +1,6 @@
 // Whole models: the same bits with any number of threads, on every SIMD level, in any company and however a
 // batch is cut; and the same numbers as on the plain reference backend.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -122,7 +123,7 @@ void check_micro_batches() {
     CHECK(test::same_bits(split.hidden, wanted.hidden));
     CHECK(test::same_bits(split.gradients, wanted.gradients));
     CHECK(split.load == wanted.load);
-    CHECK(split.loss == Approx(wanted.loss).epsilon(1e-12));  // a sum of doubles in another order
+    CHECK(split.loss == Catch::Approx(wanted.loss).epsilon(1e-12));  // a sum of doubles in another order
   }
 }
 
@@ -192,7 +193,7 @@ void check_against_reference(std::string const& name) {
   }
   CHECK(logits < 1e-10);
   CHECK(hidden < 1e-10);
-  CHECK(a.loss == Approx(b.loss).epsilon(1e-10));
+  CHECK(a.loss == Catch::Approx(b.loss).epsilon(1e-10));
   CHECK(a.load == b.load);
   if (std::getenv("AETH_TEST_VERBOSE"))
     std::fprintf(stderr, "%s against reference: hidden %.1e, logits %.1e, gradients %.1e\n", name.c_str(),
@@ -245,5 +246,5 @@ TEST_CASE("parity: BF16 gradients are finite and near those of FP32") {
     std::fprintf(stderr, "bf16 against fp32: gradients %.2e, loss %.2e\n", relative,
                  std::fabs(narrow.loss / wide.loss - 1));
   CHECK(relative < 0x1p-9 * 12 * 5);
-  CHECK(narrow.loss == Approx(wide.loss).epsilon(0x1p-9 * 12));
+  CHECK(narrow.loss == Catch::Approx(wide.loss).epsilon(0x1p-9 * 12));
 }

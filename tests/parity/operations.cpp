@@ -1,5 +1,6 @@
 // Every operation of `Cpu` against its plain twin `CpuReference`, and against itself on every SIMD level and
 // number of threads, where not one bit may differ.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
