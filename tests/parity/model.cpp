@@ -248,3 +248,21 @@ TEST_CASE("parity: BF16 gradients are finite and near those of FP32") {
   CHECK(relative < 0x1p-9 * 12 * 5);
   CHECK(narrow.loss == Catch::Approx(wide.loss).epsilon(0x1p-9 * 12));
 }
+
+TEST_CASE("parity: a token beyond the vocabulary is refused, here and ahead") {
+  using Odd = Model<test::odd_v3, Fp32, Cpu>;
+  Cpu cpu(1);
+  Odd model(cpu);
+  Pass pass(model);
+  auto const forward = [&](std::int32_t token, std::int32_t ahead_token) {
+    test::Batch batch({{{1, 2, 3}}}, 2);
+    batch.tokens[1] = token;
+    batch.ahead[1][0] = ahead_token;
+    std::vector<std::int32_t const*> ahead;
+    pass.forward(test::pass_input<Odd>(batch, ahead));
+  };
+  CHECK_NOTHROW(forward(60, -1));
+  CHECK_THROWS_AS(forward(61, -1), DataError);
+  CHECK_THROWS_AS(forward(-1, -1), DataError);
+  CHECK_THROWS_AS(forward(1, 61), DataError);
+}
