@@ -151,8 +151,10 @@ TEST_CASE("gradient: MTP module") {
       },
       [&](MatrixView<double> dy, MatrixView<double> x, MatrixView<double> dx, Arena& arena) {
         for (Index t = 0; t < tokens; ++t)
-          for (Index j = 0; j < dim; ++j) dx(t, j) = 0.0;  // d_state continues
+          for (Index j = 0; j < dim; ++j) dx(t, j) = 3.0;  // d_state continues
         layer.backward(cpu, dy.col_slice(dim, dim), dy.col_slice(0, dim), x.col_slice(0, dim),
                        dx.col_slice(dim, dim), dx.col_slice(0, dim), place.pass, context, arena);
+        for (Index t = 0; t < tokens; ++t)
+          for (Index j = 0; j < dim; ++j) dx(t, j) -= 3.0;
       });
 }
