@@ -154,11 +154,17 @@ class Pass {
 
  private:
   static void check(PassInput const& input) {
+    auto const below_vocab = [&](std::int32_t const* tokens, char const* what) {
+      for (Index i = 0; i < input.tokens.size; ++i)
+        expect<DataError>(tokens[i] < C.vocab_size, "pass: ", what, " ", tokens[i], " at position ", i,
+                          " is not below ModelConfig::vocab_size = ", C.vocab_size,
+                          "; the tokenizer and the model do not belong together");
+    };
     for (Index i = 0; i < input.tokens.size; ++i)
-      expect<DataError>(input.tokens[i] >= 0 && input.tokens[i] < C.vocab_size, "pass: token ",
-                        input.tokens[i], " at position ", i,
-                        " is not below ModelConfig::vocab_size = ", C.vocab_size,
-                        "; the tokenizer and the model do not belong together");
+      expect<DataError>(input.tokens[i] >= 0, "pass: token ", input.tokens[i], " at position ", i,
+                        " is negative; only tokens ahead may be missing");
+    below_vocab(input.tokens.data, "token");
+    for (Index k = 0; input.ahead && k < C.mtp_depth; ++k) below_vocab(input.ahead[k], "token ahead");
   }
 
   void place(std::vector<Index> const& segments, double balance_weight) {
