@@ -97,8 +97,8 @@ double balance_of(Cpu& cpu, nn::BalanceTerm const& balance, nn::RouterContext<Fp
 void check_block(std::string const& what, bool has_experts, double balance, std::uint64_t seed) {
   Cpu cpu(2);
   Place<config.mla> const place({6, 1, 7}, balance);
-  nn::Block<config, Fp64, Cpu> layer(has_experts);
-  nn::BlockContext<config, Fp64> context;
+  nn::Block<nn::block_config(config), Fp64, Cpu> layer(has_experts, config.ffn_dim);
+  nn::BlockContext<nn::block_config(config), Fp64> context;
   check_layer(
       what, cpu, layer, random_tensor<double>(place.tokens, dim, seed), dim, seed,
       [&](auto x, auto y, Arena& arena) {
@@ -132,8 +132,8 @@ TEST_CASE("gradient: MTP module") {
   // The input is the state beside the embedding: [T,2D]; the output is out beside normed, as both are read.
   Cpu cpu(2);
   Place<config.mla> const place({6, 1, 7}, 0.7);
-  nn::Mtp<config, Fp64, Cpu> layer;
-  nn::MtpContext<config, Fp64> context;
+  nn::Mtp<nn::block_config(config), Fp64, Cpu> layer(config.ffn_dim);
+  nn::MtpContext<nn::block_config(config), Fp64> context;
   Index const tokens = place.tokens;
   check_layer(
       "MTP module", cpu, layer, random_tensor<double>(tokens, 2 * dim, 97), 2 * dim, 97,

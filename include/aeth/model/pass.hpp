@@ -192,8 +192,8 @@ class Pass {
   std::vector<std::int32_t> positions_;
   nn::PassGeometry<T> geometry_;
   std::vector<MatrixView<T>> stream_;
-  std::vector<nn::BlockContext<C, P>> blocks_;
-  std::vector<nn::MtpContext<C, P>> mtp_;
+  std::vector<typename Model::Block::Context> blocks_;
+  std::vector<typename Model::Mtp::Context> mtp_;
   std::vector<MatrixView<T>> d_stream_, d_embedding_;
   MatrixView<A> normed_;
   T* final_inverse_ = nullptr;
