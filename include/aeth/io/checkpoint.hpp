@@ -33,8 +33,8 @@
 namespace aeth::io {
 
 /// The tensor that ends each checkpoint, and the notes that mark one.
-inline constexpr char checksum_tensor[] = "aeth.checksum", checkpoint_note[] = "aeth.checkpoint",
-                      step_note[] = "aeth.step";
+inline constexpr std::string_view checksum_tensor = "aeth.checksum", checkpoint_note = "aeth.checkpoint",
+                                  step_note = "aeth.step";
 /// Version of the form of checkpoints, in their note aeth.checkpoint.
 inline constexpr std::uint64_t checkpoint_version = 1;
 
@@ -110,7 +110,7 @@ class CheckpointWriter {
   void write_file(WrittenCheckpoint& done, std::string const& name, std::span<TensorEntry const> tensors,
                   Metadata const& metadata, Records const& known) const {
     std::uint64_t checksum = 0;
-    TensorEntry const last = tensor_entry<std::uint64_t>(checksum_tensor, {1}, {&checksum, 1});
+    TensorEntry const last = tensor_entry<std::uint64_t>(std::string(checksum_tensor), {1}, {&checksum, 1});
     auto order = detail::file_order(tensors);
     order.push_back(&last);
     std::string const header = detail::header_text(order, metadata);
@@ -127,9 +127,12 @@ class CheckpointWriter {
       put(detail::as_text(t->bytes));
     }
     done.hash = hash.value();
-    // A file that is written again must not meet the record of its predecessor if a crash comes in between.
-    auto const others = without(known, name);
-    if (others.size() != known.size()) detail::write_records(folder_, others);
+    // Where a file is written again, both are recorded for the moment: a crash may leave either.
+    if (without(known, name).size() != known.size()) {
+      Records both = known;
+      both.insert(both.begin(), {name, done.size, done.hash});
+      detail::write_records(folder_, both);
+    }
     file.commit();
   }
 
@@ -170,21 +173,21 @@ class CheckpointReader {
   [[nodiscard]] static CheckpointReader latest(std::string const& folder) {
     std::vector<std::string> notices;
     auto const steps = detail::list_steps(folder);
-    auto candidates = detail::read_records(folder, notices);
-    std::size_t const recorded = candidates.size();
-    for (std::uint64_t const step : steps) {
-      std::string const name = detail::checkpoint_name(step);
-      if (std::none_of(candidates.begin(), candidates.end(), [&](auto const& r) { return r.name == name; }))
-        candidates.push_back({name, 0, 0});
-    }
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
+    auto const records = detail::read_records(folder, notices);
+    std::vector<std::string> names;
+    auto const add = [&](std::string name) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+    };
+    for (auto const& record : records) add(record.name);
+    for (std::uint64_t const step : steps) add(detail::checkpoint_name(step));
+    for (std::string const& name : names) {
       try {
-        CheckpointReader reader(folder, candidates[i], i < recorded);
+        CheckpointReader reader(folder, name, records);
         if (!notices.empty()) notices.push_back(text("using '", reader.path(), "'"));
         reader.notices_ = std::move(notices);
         return reader;
       } catch (IoError const& error) {
-        notices.push_back(error.what());
+        notices.emplace_back(error.what());
       }
     }
     std::string message = text("no checkpoint in '", folder,
@@ -197,7 +200,7 @@ class CheckpointReader {
   [[nodiscard]] static CheckpointReader open(std::string const& path) {
     std::size_t const slash = path.rfind('/');
     std::string const folder = slash == path.npos ? "." : path.substr(0, slash);
-    return CheckpointReader(folder, {slash == path.npos ? path : path.substr(slash + 1), 0, 0}, false);
+    return {folder, slash == path.npos ? path : path.substr(slash + 1), {}};
   }
 
   [[nodiscard]] std::uint64_t step() const noexcept { return step_; }
@@ -214,14 +217,24 @@ class CheckpointReader {
   [[nodiscard]] std::vector<std::string> const& notices() const noexcept { return notices_; }
 
  private:
-  CheckpointReader(std::string const& folder, detail::CheckpointRecord const& record, bool recorded)
-      : file_(open_regular(text(folder, '/', record.name))) {
+  using Records = std::vector<detail::CheckpointRecord>;
+
+  /// If there are records of that name, the file must be as one of them says.
+  CheckpointReader(std::string const& folder, std::string const& name, Records const& records)
+      : file_(open_regular(text(folder, '/', name))) {
     auto const require = [&](bool condition, auto const&... parts) {
       expect<IoError>(condition, path(), ": ", parts...);
     };
+    auto const recorded =
+        std::find_if(records.begin(), records.end(), [&](auto const& r) { return r.name == name; });
+    auto const is_recorded = [&](auto const& as_written) {
+      return recorded == records.end() || std::any_of(recorded, records.end(), [&](auto const& r) {
+               return r.name == name && as_written(r);
+             });
+    };
     std::size_t const size = file_.bytes().size();
-    require(!recorded || size == record.size, "it has ", size, " bytes, ", record.size,
-            " were written; it was cut off or replaced");
+    require(is_recorded([&](auto const& r) { return r.size == size; }), "it has ", size,
+            " bytes, other than were written (see ", detail::latest_name, "); it was cut off or replaced");
     bool const ends = !file_.tensors().empty() && file_.tensors().back().name == checksum_tensor &&
                       file_.tensors().back().dtype == DType::u64 && file_.tensors().back().bytes.size() == 8;
     require(ends, "it does not end with the tensor ", checksum_tensor, "; it is no checkpoint of aeth");
@@ -232,14 +245,14 @@ class CheckpointReader {
     require(checksum == hash.value(), "its bytes are not those that were written (hash ",
             hash_text(hash.value()), ", written ", hash_text(checksum), "); the file is damaged");
     hash.add(detail::as_text(file_.bytes().last(8)));
-    require(!recorded || hash.value() == record.hash, "it is another file than was written here (hash ",
-            hash_text(hash.value()), ", recorded ", hash_text(record.hash),
-            "); was it copied from another run?");
+    require(is_recorded([&](auto const& r) { return r.hash == hash.value(); }),
+            "it is another file than was written here (its hash ", hash_text(hash.value()), " is not in ",
+            detail::latest_name, "); was it copied from another run?");
     auto const version = note(checkpoint_note), step = note(step_note);
     require(version && *version <= checkpoint_version, "its note ", checkpoint_note,
             " is not a version up to ", checkpoint_version, "; it was written by a newer aeth");
     require(step.has_value(), "its note ", step_note, " is not a number; it is no checkpoint of aeth");
-    auto const named = detail::step_of(record.name);
+    auto const named = detail::step_of(name);
     require(!named || *named == *step, "it is of step ", *step, "; was it renamed?");
     step_ = *step;
   }
@@ -253,7 +266,7 @@ class CheckpointReader {
     return SafetensorsFile(path);
   }
 
-  [[nodiscard]] std::optional<std::uint64_t> note(std::string const& key) const {
+  [[nodiscard]] std::optional<std::uint64_t> note(std::string_view key) const {
     auto const found = metadata().find(key);
     return found == metadata().end() ? std::nullopt : detail::parse_number(found->second);
   }

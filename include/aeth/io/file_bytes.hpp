@@ -101,6 +101,8 @@ class FileBytes {
       throw;
     }
   }
+  FileBytes(FileBytes const&) = delete;
+  FileBytes& operator=(FileBytes const&) = delete;
   FileBytes(FileBytes&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)),
         size_(std::exchange(other.size_, 0)),

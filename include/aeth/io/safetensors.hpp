@@ -57,11 +57,11 @@ class SafetensorsView {
   void read(std::span<std::byte const> header, std::uint64_t data_size, std::string_view file) {
     std::string_view const json(reinterpret_cast<char const*>(header.data()), header.size());
     detail::HeaderReader reader = detail::read_header(json, data_size, file, by_name_);
-    metadata_ = std::move(reader.metadata);
+    metadata_ = std::move(reader.metadata());
     data_begin_ = 8 + header.size();
-    tensors_.reserve(reader.tensors.size());
-    lengths_.reserve(reader.tensors.size());
-    for (detail::HeaderTensor& t : reader.tensors) {
+    tensors_.reserve(reader.tensors().size());
+    lengths_.reserve(reader.tensors().size());
+    for (detail::HeaderTensor& t : reader.tensors()) {
       tensors_.push_back({std::move(t.name), t.dtype, std::move(t.shape), {}});
       lengths_.push_back(static_cast<std::size_t>(t.end - t.begin));
     }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -19,7 +20,7 @@
 namespace aeth::io {
 
 /// The notes of a file: text under text.
-using Metadata = std::map<std::string, std::string>;
+using Metadata = std::map<std::string, std::string, std::less<>>;
 
 /// Extents, slowest first; none for a single number.
 using TensorShape = std::vector<std::uint64_t>;

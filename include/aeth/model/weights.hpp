@@ -21,7 +21,7 @@
 namespace aeth {
 
 /// The notes that tie a file to a configuration: a hash of it, and its text to name differences.
-inline constexpr char config_note[] = "aeth.config", config_text_note[] = "aeth.config.text";
+inline constexpr std::string_view config_note = "aeth.config", config_text_note = "aeth.config.text";
 
 /// Sixteen hexadecimal digits of hash64() over describe().
 [[nodiscard]] inline std::string config_hash(ModelConfig const& config) {

@@ -274,6 +274,34 @@ TEST_CASE("row 41: a full disk keeps the previous checkpoint", "[io][checkpoint]
   CHECK(good_step(io::CheckpointReader::latest(folder.path)) == 9);
 }
 
+TEST_CASE("a step that is written again is the old or the new one at any moment", "[io][checkpoint]") {
+  Folder const folder(2, 2);
+  State again(2, 5000);
+  io::CheckpointWriter writer(folder.path);
+  {
+    test::FileSizeLimit const full(1000);
+    CHECK_THAT(test::message_of<IoError>([&] { writer.write(2, again.entries()); }),
+               ContainsSubstring(second));
+  }
+  auto const old = io::CheckpointReader::latest(folder.path);
+  CHECK(old.at("w").shape == io::TensorShape{100});
+  CHECK(old.notices().empty());
+
+  // What a crash around the renaming leaves: both records, and either file.
+  std::string const record = io::read_file(folder.at("latest"));
+  fs::copy_file(folder.at(second), folder.at("old"));
+  auto const done = writer.write(2, again.entries());
+  io::write_file_atomic(folder.at("latest"),
+                        text(second, ' ', done.size, ' ', io::hash_text(done.hash), '\n', record));
+  auto const after = io::CheckpointReader::latest(folder.path);
+  CHECK(after.at("w").shape == io::TensorShape{5000});
+  CHECK(after.notices().empty());
+  fs::rename(folder.at("old"), folder.at(second));
+  auto const before = io::CheckpointReader::latest(folder.path);
+  CHECK(before.at("w").shape == io::TensorShape{100});
+  CHECK(before.notices().empty());
+}
+
 TEST_CASE("row 41: folders that cannot be written", "[io][checkpoint]") {
   test::TemporaryFolder const folder;
   io::write_file_atomic(folder.path + "/file", "x");

@@ -68,7 +68,7 @@ struct CheckpointRecord {
   try {
     content = read_file(path, 1u << 16);
   } catch (IoError const& error) {
-    notices.push_back(error.what());
+    notices.emplace_back(error.what());
     return records;
   }
   std::string_view rest = content;

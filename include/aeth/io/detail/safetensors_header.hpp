@@ -44,7 +44,7 @@ namespace aeth::io::detail {
 /// Whether each tensor's shape makes up its bytes, and all of them the data behind the header. Sorts the
 /// tensors by place.
 inline void check_places(HeaderReader& reader, std::uint64_t data_size) {
-  for (HeaderTensor const& t : reader.tensors) {
+  for (HeaderTensor const& t : reader.tensors()) {
     if (t.begin > t.end || t.end > data_size)
       reader.fail(SafetensorsFault::bad_offsets, "tensor ", in_quotes(t.name), " has data_offsets [", t.begin,
                   ", ", t.end, "]; they must rise and end within the ", data_size, " bytes of data");
@@ -61,7 +61,7 @@ inline void check_places(HeaderReader& reader, std::uint64_t data_size) {
                   shape_text(t.shape), " takes ", *bytes, " bytes, its data_offsets [", t.begin, ", ", t.end,
                   "] give ", t.end - t.begin);
   }
-  auto& tensors = reader.tensors;
+  auto& tensors = reader.tensors();
   std::sort(tensors.begin(), tensors.end(), [](HeaderTensor const& a, HeaderTensor const& b) {
     return a.begin != b.begin ? a.begin < b.begin : a.end != b.end ? a.end < b.end : a.name < b.name;
   });
@@ -96,7 +96,7 @@ inline void check_places(HeaderReader& reader, std::uint64_t data_size) {
                 " of the file; only spaces may pad it");
   nlohmann::json::sax_parse(json.begin(), json.end(), &reader);
 
-  auto const& tensors = reader.tensors;
+  auto const& tensors = reader.tensors();
   by_name.resize(tensors.size());
   std::iota(by_name.begin(), by_name.end(), std::size_t{0});
   auto const sort_names = [&] {

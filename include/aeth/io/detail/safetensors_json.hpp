@@ -44,8 +44,8 @@ class HeaderReader {
  public:
   explicit HeaderReader(std::string_view file) : file_(file) {}
 
-  std::vector<HeaderTensor> tensors;
-  Metadata metadata;
+  [[nodiscard]] std::vector<HeaderTensor>& tensors() noexcept { return tensors_; }
+  [[nodiscard]] Metadata& metadata() noexcept { return metadata_; }
 
   template <class... Parts>
   [[noreturn]] void fail(SafetensorsFault fault, Parts const&... parts) const {
@@ -64,7 +64,7 @@ class HeaderReader {
   bool number_unsigned(std::uint64_t value) {
     if (!in_list_) unexpected(text("the number ", value));
     if (field_ == shape) {
-      auto& extents = tensors.back().shape;
+      auto& extents = tensors_.back().shape;
       if (extents.size() == max_safetensors_rank)
         fail(SafetensorsFault::over_limit, where(), " has more than ", max_safetensors_rank, " extents");
       if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
@@ -72,14 +72,14 @@ class HeaderReader {
       extents.push_back(value);
     } else {
       if (offsets_ == 2) fail(SafetensorsFault::bad_entry, where(), " has more than two data_offsets");
-      (offsets_++ == 0 ? tensors.back().begin : tensors.back().end) = value;
+      (offsets_++ == 0 ? tensors_.back().begin : tensors_.back().end) = value;
     }
     return true;
   }
 
   bool string(std::string& value) {
     if (level_ == Level::metadata) {
-      if (!metadata.emplace(note_, std::move(value)).second)
+      if (!metadata_.emplace(note_, std::move(value)).second)
         fail(SafetensorsFault::duplicate, "__metadata__ has the key ", in_quotes(note_), " twice");
       return true;
     }
@@ -89,7 +89,7 @@ class HeaderReader {
     if (!type)
       fail(SafetensorsFault::unknown_dtype, where(), " has the element type ", in_quotes(value),
            ", which the format does not have");
-    tensors.back().dtype = *type;
+    tensors_.back().dtype = *type;
     return true;
   }
 
@@ -119,10 +119,10 @@ class HeaderReader {
         if (has_metadata_) fail(SafetensorsFault::duplicate, "the key __metadata__ is there twice");
         has_metadata_ = true;
       } else {
-        if (tensors.size() == max_safetensors_tensors)
+        if (tensors_.size() == max_safetensors_tensors)
           fail(SafetensorsFault::over_limit, "the header has more than ", max_safetensors_tensors,
                " tensors");
-        tensors.emplace_back().name = std::move(name);
+        tensors_.emplace_back().name = std::move(name);
       }
       return true;
     }
@@ -168,7 +168,7 @@ class HeaderReader {
   enum class Level { outside, root, metadata, tensor };
   enum Field : unsigned { none = 0, dtype = 1, shape = 2, data_offsets = 4 };
 
-  [[nodiscard]] std::string where() const { return "tensor " + in_quotes(tensors.back().name); }
+  [[nodiscard]] std::string where() const { return "tensor " + in_quotes(tensors_.back().name); }
 
   [[noreturn]] void unexpected(std::string const& what) const {
     switch (level_) {
@@ -194,6 +194,8 @@ class HeaderReader {
   }
 
   std::string_view file_;
+  std::vector<HeaderTensor> tensors_;
+  Metadata metadata_;
   Level level_ = Level::outside;
   Field field_ = none;
   unsigned seen_ = 0;  // fields of this tensor
