@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "aeth/backend/cpu.hpp"
-#include "aeth/nn/moe.hpp"
+#include "aeth/nn/moe/moe.hpp"
 #include "support/catch.hpp"
 #include "support/layer_check.hpp"
 

@@ -10,7 +10,6 @@
 #include "aeth/infer/session.hpp"
 #include "aeth/model/pass.hpp"
 #include "aeth/train/step.hpp"
-#include "support/allocations.hpp"
 #include "support/catch.hpp"
 
 namespace {
@@ -122,21 +121,4 @@ TEST_CASE("generation reports the log-probabilities that training computes, bit 
   for (Index i = 0; i < made; ++i)
     CHECK(-static_cast<double>(stepper.token_losses()[size - made + i]) ==
           generation.log_probabilities[to_size(i)]);
-}
-
-TEST_CASE("a training step allocates nothing after the first") {
-  Cpu cpu(2);
-  TestModel model(cpu);
-  model.initialize(1);
-  train::Stepper<TestModel> stepper(model);
-  data::Batch batch;
-  batch.resize(2, 16, 2);
-  auto const tokens = random_tokens(32 * 3, 9);
-  for (std::size_t i = 0; i < 32; ++i) batch.tokens[i] = tokens[i];
-  for (std::size_t i = 0; i < 64; ++i) batch.targets[i] = tokens[32 + i];
-  batch.segments = {0, 16};
-  (void)stepper.gradients(batch, {});
-  auto const before = test::allocations();
-  (void)stepper.gradients(batch, {});
-  CHECK(test::allocations() == before);
 }

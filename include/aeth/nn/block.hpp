@@ -12,7 +12,7 @@
 #include "aeth/core/arena.hpp"
 #include "aeth/nn/ffn.hpp"
 #include "aeth/nn/mla.hpp"
-#include "aeth/nn/moe.hpp"
+#include "aeth/nn/moe/moe.hpp"
 #include "aeth/nn/rms_norm.hpp"
 
 namespace aeth::nn {
