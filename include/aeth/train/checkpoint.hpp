@@ -106,8 +106,14 @@ std::vector<std::string> resume(Trainer<Model>& trainer, std::string const& fold
   std::vector<io::TensorEntry> weights;
   for (auto const& t : checkpoint.tensors())
     if (&t != &first && &t != &second) weights.push_back(t);
-  trainer.restore(state);
+  auto const size = static_cast<std::uint64_t>(trainer.first_moments().size);
+  expect<IoError>(first.shape == io::TensorShape{size} && second.shape == io::TensorShape{size}, path,
+                  ": the optimizer's moments do not have the model's ", size,
+                  " elements; the file is damaged");
+  // Each of these leaves everything as it was if it throws; the copies cannot.
+  trainer.check(state.position);
   assign_weights(trainer.model(), weights, path);
+  trainer.restore(state);
   io::copy_values(first, 0, to_size(trainer.first_moments().size), trainer.first_moments().data);
   io::copy_values(second, 0, to_size(trainer.second_moments().size), trainer.second_moments().data);
   return checkpoint.notices();

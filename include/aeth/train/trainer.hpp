@@ -122,6 +122,9 @@ class Trainer {
   [[nodiscard]] VectorView<T> first_moments() { return first_.view(); }
   [[nodiscard]] VectorView<T> second_moments() { return second_.view(); }
 
+  /// Whether the data go on at a saved position. Errors: DataError as data::Loader::check().
+  void check(data::LoaderPosition const& position) const { loader_.check(position); }
+
   /// Continues from a saved state; weights, moments and biases must have been restored already.
   void restore(TrainerState const& state) {
     loader_.restore(state.position);
