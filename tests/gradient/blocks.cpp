@@ -55,7 +55,7 @@ inline constexpr MlaConfig yarn{
 
 template <MlaConfig C>
 void check_mla(std::string const& what, std::vector<Index> const& segments, std::uint64_t seed) {
-  Cpu cpu(2);
+  Cpu cpu(1);
   Place<C> const place(segments);
   nn::Mla<C, dim, Fp64, Cpu> layer;
   nn::MlaContext<C, Fp64> context;
@@ -95,7 +95,7 @@ double balance_of(Cpu& cpu, nn::BalanceTerm const& balance, nn::RouterContext<Fp
 }
 
 void check_block(std::string const& what, bool has_experts, double balance, std::uint64_t seed) {
-  Cpu cpu(2);
+  Cpu cpu(1);
   Place<config.mla> const place({6, 1, 7}, balance);
   nn::Block<nn::block_config(config), Fp64, Cpu> layer(has_experts, config.ffn_dim);
   nn::BlockContext<nn::block_config(config), Fp64> context;
@@ -130,7 +130,7 @@ TEST_CASE("gradient: decoder layer") {
 
 TEST_CASE("gradient: MTP module") {
   // The input is the state beside the embedding: [T,2D]; the output is out beside normed, as both are read.
-  Cpu cpu(2);
+  Cpu cpu(1);
   Place<config.mla> const place({6, 1, 7}, 0.7);
   nn::Mtp<nn::block_config(config), Fp64, Cpu> layer(config.ffn_dim);
   nn::MtpContext<nn::block_config(config), Fp64> context;

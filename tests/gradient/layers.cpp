@@ -36,7 +36,7 @@ std::string named(char const* what, Shape s) {
 }  // namespace
 
 TEST_CASE("gradient: Linear") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   for (Shape const s : shapes) {
     nn::Linear<Fp64, Cpu> layer(s.out, s.in);
     check_layer(
@@ -47,7 +47,7 @@ TEST_CASE("gradient: Linear") {
 }
 
 TEST_CASE("gradient: RmsNorm") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   for (Shape const s : shapes) {
     // An eps that matters, and rows of different sizes.
     nn::RmsNorm<Fp64, Cpu> layer(s.in, 0.1);
@@ -65,7 +65,7 @@ TEST_CASE("gradient: RmsNorm") {
 }
 
 TEST_CASE("gradient: SwiGLU feed-forward") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   for (Shape const s : shapes) {
     nn::Ffn<Fp64, Cpu> layer(s.in, s.out);
     nn::FfnContext<Fp64> context;
@@ -83,7 +83,7 @@ TEST_CASE("gradient: SwiGLU feed-forward") {
 }
 
 TEST_CASE("gradient: rotation, YaRN magnitude included") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   MlaConfig const mla{
       .heads = 3,
       .nope_dim = 5,
@@ -107,7 +107,7 @@ TEST_CASE("gradient: rotation, YaRN magnitude included") {
 }
 
 TEST_CASE("gradient: attention core") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   struct Case {
     AttentionShape shape;
     std::vector<AttentionSpan> spans;
@@ -144,7 +144,7 @@ TEST_CASE("gradient: attention core") {
 }
 
 TEST_CASE("gradient: cross entropy") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   for (Index const vocab : {1, 2, 17, 70}) {
     Index const rows = 4;
     auto logits = random_tensor<double>(rows, vocab, 10, 2.0);
@@ -166,7 +166,7 @@ TEST_CASE("gradient: cross entropy") {
 }
 
 TEST_CASE("gradient: output head and loss together") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   Index const rows = 19, dim = 6, vocab = 23;
   nn::Linear<Fp64, Cpu> head(vocab, dim);
   test::LayerWeights weights(cpu, head, 50);
@@ -194,7 +194,7 @@ TEST_CASE("gradient: output head and loss together") {
 }
 
 TEST_CASE("gradient: balance loss") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   Index const experts = 5, tokens = 11, k = 2;
   auto scores = random_tensor<double>(tokens, experts, 14);
   for (double& s : scores.values) s = 1.0 / (1.0 + std::exp(-s));
@@ -219,7 +219,7 @@ TEST_CASE("gradient: balance loss") {
 }
 
 TEST_CASE("gradient: embedding") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   auto table = random_tensor<double>(6, 5, 15);
   std::vector<std::int32_t> const tokens{3, -1, 0, 3, 5, 3};
   VectorView<std::int32_t const> const ids(tokens.data(), 6);

@@ -31,7 +31,7 @@ constexpr MoeConfig rules(Scoring scoring, Selection selection, bool normalize, 
 /// Loss: Σ slope · gates + Σ slope' · scores, so that both ways into the router are used.
 template <MoeConfig C>
 void check_router(std::string const& what, Index tokens) {
-  Cpu cpu(2);
+  Cpu cpu(1);
   nn::Router<C, 7, Fp64, Cpu> layer;
   nn::RouterContext<Fp64> context;
   auto const score_slope = random_tensor<double>(tokens, C.experts, 60);
@@ -75,7 +75,7 @@ inline constexpr MoeConfig v2{.experts = 5,
 template <MoeConfig C>
 void check_moe(std::string const& what, std::vector<Index> const& sequences, double balance_weight,
                std::uint64_t seed) {
-  Cpu cpu(2);
+  Cpu cpu(1);
   Index const tokens = sequences.back();
   nn::Moe<C, 7, Fp64, Cpu> layer;
   nn::MoeContext<Fp64> context;
@@ -113,7 +113,7 @@ TEST_CASE("gradient: routers of all rules") {
 }
 
 TEST_CASE("gradient: experts, one without tokens and one with all of them") {
-  Cpu cpu(2);
+  Cpu cpu(1);
   Index const tokens = 9;
   nn::Experts<v3, 7, Fp64, Cpu> layer;
   nn::FfnContext<Fp64> context;
