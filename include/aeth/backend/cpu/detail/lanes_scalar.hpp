@@ -60,11 +60,11 @@ struct Lanes {
     }
     return c;
   }
-  friend Lanes max(Lanes a, Lanes b) {
+  friend Lanes(max)(Lanes a, Lanes b) {
     for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
     return a;
   }
-  friend Lanes min(Lanes a, Lanes b) {
+  friend Lanes(min)(Lanes a, Lanes b) {
     for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
     return a;
   }
