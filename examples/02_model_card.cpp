@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
   };
   CLI::App app("Prints the model card of a preset.");
   std::string name = "deepseek_v3";
-  aeth::Index context = 4096;
+  int context = 4096;
   bool as_code = false;
   app.add_option("preset", name, "One of the presets")->check(CLI::IsMember(models))->capture_default_str();
   app.add_option("--context", context, "Tokens before the one whose cost is counted")

@@ -90,11 +90,12 @@ class SafetensorsFile {
   /// cost     Access::read needs memory for the whole file
   explicit SafetensorsFile(std::string const& path, Access access = Access::read) : path_(path) {
     OpenFile const file(path);
-    std::vector<std::byte> start(file.size() < 8 ? 0 : 8);
+    std::byte prefix[8] = {};
+    std::size_t const given = file.size() < 8 ? 0 : 8;
+    read_at(file.number(), 0, prefix, given, path);
+    std::uint64_t const length = detail::header_length(std::span(prefix, given), file.size(), path);
+    std::vector<std::byte> start(static_cast<std::size_t>(8 + length));
     read_at(file.number(), 0, start.data(), start.size(), path);
-    std::uint64_t const length = detail::header_length(start, file.size(), path);
-    start.resize(static_cast<std::size_t>(8 + length));
-    read_at(file.number(), 8, start.data() + 8, length, path);
     view_.read(std::span<std::byte const>(start).subspan(8), file.size() - 8 - length, path);
     content_ = FileBytes(file, access);
     expect<IoError>(std::memcmp(start.data(), content_.bytes().data(), start.size()) == 0, "cannot read '",

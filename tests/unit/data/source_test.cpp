@@ -51,7 +51,9 @@ TEST_CASE("a folder is read in order, by patterns", "[data][source]") {
   folder.write("empty.hpp", "");
   folder.write("one.hpp", "x");
   folder.write("image.hpp", "\x89PNG\0\0"s);
-  folder.write("latin.hpp", std::string(100, 'a') + "\xE9");
+  std::string latin(100, 'a');
+  latin += '\xE9';
+  folder.write("latin.hpp", latin);
   folder.write("noise.hpp", "\xFF\xFE\xFD\xFC");
   folder.write(".git/hidden.hpp", "int hidden;");
   folder.write("notes.txt", "notes");
