@@ -2,8 +2,9 @@
 // tokens) and of a wider model (512 tokens). Matrix products stand beside Eigen's.
 //
 // The limit of a row is the larger of two times: its arithmetic at the machine's peak of FP32 multiply-adds,
-// and the bytes of its operands and results, each moved once, at the bandwidth with which a buffer of their
-// size can be read. BF16 is a storage format here, so its limit is that of FP32 arithmetic too.
+// and the bytes of its operands and results, each moved once (also where it is read and written), at the
+// bandwidth with which a buffer of their size can be read. BF16 is a storage format here, so its limit is
+// that of FP32 arithmetic too.
 #include <cmath>
 #include <cstdint>
 #include <numeric>
@@ -298,7 +299,7 @@ class Operations {
              [&] { b_.cpu.rms_norm(x.read(), gain.data(), 1e-6f, y.view(), inverse.data()); });
     if (wants("rms_norm_backward", config))
       result("rms_norm_backward", config,
-             {10.0 * static_cast<double>(tokens_ * d), 3 * x.bytes() + dx.bytes()}, [&] {
+             {10.0 * static_cast<double>(tokens_ * d), 2 * x.bytes() + dx.bytes()}, [&] {
                b_.cpu.rms_norm_backward(dx.read(), x.read(), gain.data(), inverse.data(), dx.view(),
                                         d_gain.data(), aeth::Write::overwrite);
              });
@@ -314,7 +315,7 @@ class Operations {
     for (Index t = 0; t < tokens_; ++t) positions[to_size(t)] = static_cast<std::int32_t>(t % length_);
     Tensor<A> q(tokens_, heads * c_.mla.qk_dim());
     double const touched = static_cast<double>(tokens_ * heads * r);
-    result("rotate", config, {4.0 * touched, 2.0 * touched * sizeof(A)},
+    result("rotate", config, {4.0 * touched, touched * sizeof(A)},
            [&] { b_.cpu.rotate(q.view(), heads, r, positions.data(), table.cosine(), table.sine(), 1); });
   }
 
@@ -336,7 +337,7 @@ class Operations {
     if (!wants("add", config)) return;
     Tensor<float> y(tokens_, c_.dim);
     Tensor<A> x(tokens_, c_.dim, 1e-9);
-    result("add", config, {static_cast<double>(tokens_ * c_.dim), x.bytes() + 2 * y.bytes()},
+    result("add", config, {static_cast<double>(tokens_ * c_.dim), x.bytes() + y.bytes()},
            [&] { b_.cpu.add(x.read(), y.view()); });
   }
 
@@ -431,7 +432,7 @@ class Operations {
       result("gather", config, {0, x.bytes() + d_experts.bytes()},
              [&] { b_.cpu.gather(x.read(), token.data(), d_experts.view()); });
     if (wants("combine", config))
-      result("combine", config, {2.0 * static_cast<double>(rows * d), experts.bytes() + 2 * y.bytes()},
+      result("combine", config, {2.0 * static_cast<double>(rows * d), experts.bytes() + y.bytes()},
              [&] { b_.cpu.combine(experts.read(), slots, gates.read(), y.view()); });
     if (wants("combine_backward", config))
       result("combine_backward", config,
@@ -449,7 +450,7 @@ class Operations {
     Tensor<float> logits(rows, v);
     std::vector<float> loss(to_size(rows));
     std::vector<std::int32_t> targets(to_size(rows), 1);
-    result("cross_entropy", config, {0, 2 * logits.bytes()},
+    result("cross_entropy", config, {0, logits.bytes()},
            [&] { b_.cpu.cross_entropy(logits.view(), targets.data(), 1e-3f, loss.data()); });
   }
 
@@ -462,7 +463,7 @@ class Operations {
         Tensor<float> w(1, n), g(1, n), m(1, n), v(1, n);
         for (Index i = 0; i < n; ++i) v.data()[i] = std::fabs(v.data()[i]);
         aeth::AdamWConstants<float> const k{1.0f, 0.9f, 0.1f, 0.95f, 0.05f, 1.0f, 1e-8f, -1e-6f, -1e-7f};
-        result("adamw", config, {0, 7 * w.bytes()},
+        result("adamw", config, {0, 4 * w.bytes()},
                [&] { b_.cpu.adamw(w.data(), g.data(), m.data(), v.data(), n, k); });
       }
       if (wants("sum_of_squares", config)) {
@@ -485,7 +486,7 @@ class Operations {
     if (wants("embed", config))
       result("embed", config, {0, 2 * x.bytes()}, [&] { b_.cpu.embed(table.read(), ids.data(), x.view()); });
     if (wants("embed_backward", config))
-      result("embed_backward", config, {0, 3 * x.bytes()},
+      result("embed_backward", config, {0, 2 * x.bytes()},
              [&] { b_.cpu.embed_backward(x.read(), ids.data(), table.view()); });
   }
 

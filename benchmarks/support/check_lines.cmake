@@ -10,7 +10,7 @@ if(NOT result EQUAL 0)
   message(FATAL_ERROR "${PROGRAM} ended with ${result}:\n${output}")
 endif()
 
-set(texts bench config precision simd unit hardware)
+set(texts bench config precision simd unit clock hardware)
 set(numbers threads value min max samples)
 set(optional_texts peer limited_by)
 set(optional_numbers limit share_of_limit gflops peer_value ratio)

@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <stdexcept>
@@ -33,13 +33,24 @@ inline void keep(T const& value) {
   asm volatile("" : : "g"(&value) : "memory");
 }
 
+/// What seconds are counted: of the wall, or those that this thread had a core for. The latter suits one
+/// thread on a machine that others use too.
+enum class Clock { wall, thread };
+
+[[nodiscard]] inline double now(Clock clock) {
+  timespec time{};
+  clock_gettime(clock == Clock::wall ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
 /// The command line of every benchmark program.
 struct Options {
-  std::string filter{};                             ///< run what has this in "name config precision"
-  std::string json{};                               ///< append results to this file
-  double seconds = 0.2;                             ///< least time of one sample
-  int samples = 7;                                  ///< timed samples per result, after one for warming up
-  int threads = 0;                                  ///< 0 = all cores
+  std::string filter{};  ///< run what has this in "name config precision"
+  std::string json{};    ///< append results to this file
+  double seconds = 0.2;  ///< least time of one sample
+  int samples = 7;       ///< timed samples per result, after one for warming up
+  int threads = 0;       ///< 0 = all cores
+  Clock clock = Clock::wall;
   aeth::SimdLevel level = aeth::best_simd_level();  ///< of the library; peers use what the machine has
 };
 
@@ -49,6 +60,7 @@ inline constexpr char usage[] =
     "  --seconds S       least time of one sample (0.2)\n"
     "  --samples N       samples per result (7)\n"
     "  --threads N       threads (all cores)\n"
+    "  --clock CLOCK     wall, or thread: processor time, with --threads 1 only (wall)\n"
     "  --simd LEVEL      scalar, avx2 or avx512 (the best that the machine has)\n";
 
 /// errors   std::invalid_argument with a sentence for the user
@@ -74,6 +86,10 @@ inline Options parse(int argc, char** argv) {
       number(o.samples, 1);
     } else if (name == "--threads") {
       number(o.threads, 1);
+    } else if (name == "--clock") {
+      if (value != "wall" && value != "thread")
+        throw std::invalid_argument("--clock: there is no clock \"" + std::string(value) + '"');
+      o.clock = value == "wall" ? Clock::wall : Clock::thread;
     } else if (name == "--simd") {
       bool known = false;
       for (auto const level : {aeth::SimdLevel::scalar, aeth::SimdLevel::avx2, aeth::SimdLevel::avx512})
@@ -87,6 +103,8 @@ inline Options parse(int argc, char** argv) {
     }
   }
   if (o.threads == 0) o.threads = static_cast<int>(aeth::max(std::thread::hardware_concurrency(), 1u));
+  if (o.clock == Clock::thread && o.threads > 1)
+    throw std::invalid_argument("--clock thread counts the time of one thread and needs --threads 1");
   return o;
 }
 
@@ -103,23 +121,23 @@ struct Samples {
   }
 };
 
-/// Calls in one sample so that it lasts `least` seconds, and the seconds of such a sample.
+/// Seconds that `calls` calls take.
 template <class Body>
-double time_calls(Body const& body, long calls) {
-  using Clock = std::chrono::steady_clock;
-  auto const begin = Clock::now();
+double time_calls(Clock clock, Body const& body, long calls) {
+  double const begin = now(clock);
   for (long i = 0; i < calls; ++i) {
     body();
     keep_all();
   }
-  return std::chrono::duration<double>(Clock::now() - begin).count();
+  return now(clock) - begin;
 }
 
+/// Calls that last `least` seconds together.
 template <class Body>
-long calls_per_sample(Body const& body, double least) {
-  (void)time_calls(body, 1);  // first touch of memory, first growth of scratch
+long calls_per_sample(Clock clock, Body const& body, double least) {
+  (void)time_calls(clock, body, 1);  // first touch of memory, first growth of scratch
   for (long calls = 1;;) {
-    double const taken = time_calls(body, calls);
+    double const taken = time_calls(clock, body, calls);
     if (taken >= least || calls > 1'000'000'000) return calls;
     double const wanted = static_cast<double>(calls) * 1.1 * least / std::max(taken, 1e-9);
     calls = std::max(calls + 1, static_cast<long>(std::min(wanted, static_cast<double>(calls) * 1000)));
@@ -128,10 +146,10 @@ long calls_per_sample(Body const& body, double least) {
 
 template <class Body>
 Samples measure(Options const& o, Body const& body) {
-  long const calls = calls_per_sample(body, o.seconds);
+  long const calls = calls_per_sample(o.clock, body, o.seconds);
   Samples result;
   for (int i = 0; i < o.samples; ++i)
-    result.seconds.push_back(time_calls(body, calls) / static_cast<double>(calls));
+    result.seconds.push_back(time_calls(o.clock, body, calls) / static_cast<double>(calls));
   result.sort();
   return result;
 }
@@ -139,11 +157,12 @@ Samples measure(Options const& o, Body const& body) {
 /// Samples of two bodies in turns.
 template <class Body, class Peer>
 std::pair<Samples, Samples> measure(Options const& o, Body const& body, Peer const& peer) {
-  long const calls = calls_per_sample(body, o.seconds), peer_calls = calls_per_sample(peer, o.seconds);
+  long const calls = calls_per_sample(o.clock, body, o.seconds),
+             peer_calls = calls_per_sample(o.clock, peer, o.seconds);
   std::pair<Samples, Samples> result;
   for (int i = 0; i < o.samples; ++i) {
-    result.first.seconds.push_back(time_calls(body, calls) / static_cast<double>(calls));
-    result.second.seconds.push_back(time_calls(peer, peer_calls) / static_cast<double>(peer_calls));
+    result.first.seconds.push_back(time_calls(o.clock, body, calls) / static_cast<double>(calls));
+    result.second.seconds.push_back(time_calls(o.clock, peer, peer_calls) / static_cast<double>(peer_calls));
   }
   result.first.sort();
   result.second.sort();
@@ -218,7 +237,9 @@ class Report {
           << ",\"gflops\":" << number(row.gflops) << ",\"peer\":" << quoted(row.peer)
           << ",\"peer_value\":" << number(row.peer_value) << ",\"ratio\":" << number(ratio(row))
           << ",\"min\":" << number(row.least) << ",\"max\":" << number(row.most)
-          << ",\"samples\":" << row.samples << ",\"hardware\":" << quoted(hardware_) << "}" << std::endl;
+          << ",\"samples\":" << row.samples
+          << ",\"clock\":" << quoted(options_.clock == Clock::wall ? "wall" : "thread")
+          << ",\"hardware\":" << quoted(hardware_) << "}" << std::endl;
   }
 
   /// Prints the table to standard output.
@@ -296,10 +317,11 @@ class Report {
 /// Runs a benchmark program: options, body(options, report), table, exit code.
 template <class Body>
 int run(int argc, char** argv, Body const& body) {
-  if (argc == 2 && std::strcmp(argv[1], "--help") == 0) {
-    std::printf("%s [OPTION VALUE]...\n%s", argv[0], usage);
-    return 0;
-  }
+  for (int i = 1; i < argc; ++i)
+    if (std::strcmp(argv[i], "--help") == 0) {
+      std::printf("%s [OPTION VALUE]...\n%s", argv[0], usage);
+      return 0;
+    }
   try {
     Options const options = parse(argc, argv);
     Report report(options);

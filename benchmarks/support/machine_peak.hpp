@@ -181,24 +181,20 @@ class MachinePeak {
     return gflops_ = flop / times.fastest() * 1e-9;
   }
 
-  /// GB/s when `bytes` are read again and again, each thread its part; sizes are rounded up to a power of
-  /// two.
+  /// GB/s when `bytes` are read again and again, each thread its part; from 256 MiB on no cache holds them.
   double bandwidth(double bytes) {
-    aeth::Index size = aeth::Index{1} << 12;  // floats
-    while (static_cast<double>(size) * sizeof(float) < bytes && size < largest) size *= 2;
-    if (auto const known = bandwidths_.find(size); known != bandwidths_.end()) return known->second;
-    if (buffer_.size() < size) buffer_ = aeth::Buffer<float>(size);
-    aeth::Index const part = size / threads_ / 64 * 64;
-    aeth::Index const passes = aeth::max((aeth::Index{1} << 20) / size, aeth::Index{1});
+    auto const floats = static_cast<aeth::Index>(bytes / sizeof(float));
+    aeth::Index const part = aeth::max(aeth::min(floats, largest) / threads_ / 64 * 64, aeth::Index{64});
+    if (auto const known = bandwidths_.find(part); known != bandwidths_.end()) return known->second;
+    if (buffer_.size() < part * threads_) buffer_ = aeth::Buffer<float>(part * threads_);
+    aeth::Index const passes = aeth::max((aeth::Index{1} << 20) / (part * threads_), aeth::Index{1});
     Samples const times = sample([&] {
       pool_.run(threads_,
                 [&](aeth::Index i, int) { keep(loops_.read(buffer_.data() + i * part, part, passes)); });
     });
     double const read = static_cast<double>(part * threads_ * passes) * sizeof(float);
-    return bandwidths_[size] = read / times.fastest() * 1e-9;
+    return bandwidths_[part] = read / times.fastest() * 1e-9;
   }
-  /// GB/s from a buffer that no cache holds.
-  double memory_bandwidth() { return bandwidth(4.0 * largest); }
 
  private:
   static constexpr aeth::Index largest = aeth::Index{1} << 26;  // 256 MiB
