@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "aeth/backend/cpu/simd_level.hpp"
+#include "aeth/core/math.hpp"
 
 namespace bench {
 
