@@ -1,21 +1,14 @@
-// Trains a small model on its own source text and lets it continue a line.
+// Trains a small model on its own source text, or on a file or folder you name, and lets it continue a line.
 // test:
 // [begin quickstart]
 #include <iostream>
 
 #include "aeth/aeth.hpp"
 
-inline constexpr aeth::ModelConfig config{
-    .vocab_size = 512,
-    .dim = 64,
-    .layers = 2,
-    .dense_layers = 1,
-    .ffn_dim = 128,
-    .max_context = 256,
-    .init_std = 0.02,
-    .mla = {.heads = 4, .q_rank = 32, .kv_rank = 32, .nope_dim = 16, .rope_dim = 8, .v_dim = 16},
-    .moe = {.experts = 8, .shared = 1, .top_k = 2, .hidden_dim = 32},
-    .mtp_depth = 1};
+inline constexpr aeth::ModelConfig config = aeth::with(aeth::presets::tiny, [](aeth::ModelConfig& c) {
+  c.layers = 2;
+  c.moe.experts = 16;
+});
 
 int main(int argc, char** argv) {
   auto const documents = aeth::data::read_source(argc > 1 ? argv[1] : __FILE__);
@@ -27,11 +20,10 @@ int main(int argc, char** argv) {
   aeth::Cpu cpu;
   aeth::Model<config, aeth::Fp32> model(cpu);
   model.initialize(/*seed=*/1);
-  aeth::train::Trainer trainer(model, {corpus, corpus}, {.batch_rows = 2, .length = 64, .steps = 150});
+  aeth::train::Trainer trainer(model, {corpus, corpus}, {.batch_rows = 4, .length = 64, .steps = 400});
   trainer.run();
-  auto const prompt = aeth::infer::completion_prompt(tokenizer, "#include ");
-  std::cout << aeth::infer::generate(model, tokenizer, prompt,
-                                     {.max_tokens = 40, .sampler = {.temperature = 0}})
-                   .text;
+  auto const prompt = aeth::infer::completion_prompt(tokenizer, "// Trains");
+  aeth::infer::GenerateOptions const greedy{.max_tokens = 80, .sampler = {.temperature = 0}};
+  std::cout << "// Trains" << aeth::infer::generate(model, tokenizer, prompt, greedy).text << '\n';
 }
 // [end quickstart]

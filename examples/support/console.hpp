@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -71,7 +73,8 @@ class ProgressLine {
     if (p.total_steps > 0) line += aeth::text('/', p.total_steps);
     line += "  loss " + aeth::fixed(p.loss.main, 3);
     if (p.bits_per_byte > 0) line += "  validation " + aeth::fixed(p.bits_per_byte, 3) + " bits/byte";
-    line += "  rate " + aeth::fixed(p.rate * 1e3, 2) + "e-3  " + aeth::fixed(p.tokens_per_second, 0) + " tokens/s";
+    line += "  rate " + aeth::fixed(p.rate * 1e3, 2) + "e-3  " + aeth::fixed(p.tokens_per_second, 0) +
+            " tokens/s";
     line += "  largest expert load " + aeth::fixed(p.largest_load, 2) + "  left " + minutes(p.seconds_left);
     if (terminal_)
       std::fprintf(stdout, "\r\033[K%s%s", line.c_str(), p.validated ? "\n" : "");
@@ -84,10 +87,20 @@ class ProgressLine {
   bool terminal_ = isatty(STDOUT_FILENO) != 0;
 };
 
+/// The C++ library headers of the newest compiler on this machine; empty if there are none where compilers
+/// put them.
+inline std::string cxx_headers() {
+  int newest = 0;
+  std::error_code error;
+  for (auto const& entry : std::filesystem::directory_iterator("/usr/include/c++", error))
+    newest = std::max(newest, std::atoi(entry.path().filename().c_str()));
+  return newest > 0 ? aeth::text("/usr/include/c++/", newest) : std::string();
+}
+
 /// Bytes that `command` (reading standard input) makes of a file; 0 if the command is not there.
 inline double compressed_size(std::string const& command, std::string const& path) {
-  std::string const line = "command -v " + command.substr(0, command.find(' ')) + " >/dev/null && " + command + " < '" +
-                           path + "' | wc -c";
+  std::string const line = "command -v " + command.substr(0, command.find(' ')) + " >/dev/null && " +
+                           command + " < '" + path + "' | wc -c";
   FILE* const pipe = popen(line.c_str(), "r");
   if (!pipe) return 0.0;
   std::array<char, 64> digits{};

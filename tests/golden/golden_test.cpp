@@ -78,7 +78,7 @@ void check(std::string const& folder, double forward_bound, double gradient_boun
             found = j;
         REQUIRE(found >= 0);
         CHECK(static_cast<double>(router.gates(t, k)) ==
-              Approx(wanted_gates[to_size(t * C.moe.top_k + found)]).epsilon(forward_bound));
+              Catch::Approx(wanted_gates[to_size(t * C.moe.top_k + found)]).epsilon(forward_bound));
       }
   }
 
@@ -101,7 +101,7 @@ void check(std::string const& folder, double forward_bound, double gradient_boun
         static_cast<T>(weight / static_cast<double>(size)), losses.data(), d_views.back(), pass.arena());
     double mean = 0;
     for (T const loss : losses) mean += static_cast<double>(loss) / static_cast<double>(size);
-    CHECK(mean == Approx(golden[name + "loss"][0]).epsilon(forward_bound));
+    CHECK(mean == Catch::Approx(golden[name + "loss"][0]).epsilon(forward_bound));
   }
   pass.backward(d_views);
   for (ParameterInfo const& p : model.parameters()) {

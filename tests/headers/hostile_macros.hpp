@@ -26,10 +26,8 @@
 #define INFO hostile INFO
 #define LOG(level) hostile LOG
 #define REQUIRE(condition) hostile REQUIRE
-#define info hostile info
 
 // Numerical code and build systems
-#define C1 hostile C1
 #define DEBUG hostile DEBUG
 #define EPS hostile EPS
 #define F1 hostile F1

@@ -8,6 +8,10 @@
 #define min(a, b) ((a) < (b) ? (a) : (b))
 #define max(a, b) ((a) > (b) ? (a) : (b))
 
+// Eigen
+#define info hostile info
+#define C1 hostile C1
+
 // Xlib
 #define Bool int
 #define False 0

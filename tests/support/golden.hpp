@@ -1,14 +1,15 @@
 /// Reads the reference model's weights, outputs and gradients from tests/golden/data.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "aeth/io/safetensors.hpp"
 
 namespace aeth::test {
 
@@ -16,33 +17,15 @@ namespace aeth::test {
 class TensorFile {
  public:
   explicit TensorFile(std::string const& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) throw std::runtime_error("cannot open " + path);
-    std::string const bytes((std::istreambuf_iterator<char>(file)), {});
-    std::uint64_t header_size = 0;
-    std::memcpy(&header_size, bytes.data(), 8);
-    auto const header = nlohmann::json::parse(bytes.substr(8, header_size));
-    for (auto const& [name, entry] : header.items()) {
-      if (name == "__metadata__") continue;
-      char const* const data = bytes.data() + 8 + header_size + entry["data_offsets"][0].get<std::size_t>();
-      std::size_t count = 1;
-      for (auto const& extent : entry["shape"]) {
-        count *= extent.get<std::size_t>();
-        shapes_[name].push_back(extent.get<std::size_t>());
-      }
-      auto& values = tensors_[name];
-      values.resize(count);
-      for (std::size_t i = 0; i < count; ++i) {
-        if (entry["dtype"] == "F32") {
-          float value;
-          std::memcpy(&value, data + 4 * i, 4);
-          values[i] = static_cast<double>(value);
-        } else {
-          std::int64_t value;
-          std::memcpy(&value, data + 8 * i, 8);
-          values[i] = static_cast<double>(value);
-        }
-      }
+    io::SafetensorsFile const file(path);
+    for (io::TensorEntry const& tensor : file.tensors()) {
+      auto& values = tensors_[tensor.name];
+      if (tensor.dtype == io::DType::i64)
+        for (std::int64_t const value : io::values_of<std::int64_t>(tensor))
+          values.push_back(static_cast<double>(value));
+      else
+        values = io::values_of<double>(tensor);
+      shapes_[tensor.name].assign(tensor.shape.begin(), tensor.shape.end());
     }
   }
 
@@ -52,7 +35,9 @@ class TensorFile {
     if (found == tensors_.end()) throw std::runtime_error("no tensor " + name);
     return found->second;
   }
-  [[nodiscard]] std::vector<std::size_t> const& shape(std::string const& name) const { return shapes_.at(name); }
+  [[nodiscard]] std::vector<std::size_t> const& shape(std::string const& name) const {
+    return shapes_.at(name);
+  }
   [[nodiscard]] std::map<std::string, std::vector<double>> const& all() const { return tensors_; }
 
  private:

@@ -82,11 +82,10 @@ class Loader {
   /// Where the next call of next() continues. A batch that is only prepared does not count.
   [[nodiscard]] LoaderPosition position() const noexcept { return given_; }
 
-  /// Continues from a position of a loader of the same data and options; the number of rows per batch may
-  /// differ.
+  /// Whether restore() would accept a position: of the same data and order; rows per batch may differ.
   ///
-  /// errors   DataError if data or order differ, or if the row is outside the epoch; the loader is unchanged
-  void restore(LoaderPosition const& position) {
+  /// errors   DataError if data or order differ, or if the row is outside the epoch
+  void check(LoaderPosition const& position) const {
     expect<DataError>(
         position.data == data_,
         "loader: the data differ from those of the saved position, so batches would repeat or be left "
@@ -97,6 +96,11 @@ class Loader {
         "saved options, or start from the first batch");
     expect<DataError>(position.row >= 0 && position.row <= rows_, "loader: the saved position is row ",
                       position.row, " of an epoch with ", rows_, " rows; the file is damaged");
+  }
+
+  /// Continues from a position. Errors: as check(); the loader is unchanged then.
+  void restore(LoaderPosition const& position) {
+    check(position);
     stop();
     given_ = position;
     start(position);

@@ -23,6 +23,9 @@ struct RowOptions {
   /// Whether attention stays inside a document: one segment per document and row instead of one per row.
   /// DeepSeek-V3 trains without (§4.1). Targets never cross documents either way.
   bool isolate = false;
+  /// Tokens that each row repeats from the end of the one before, below length. Validation uses it to give
+  /// every token a context of at least so many tokens.
+  Index overlap = 0;
 };
 
 /// Fisher-Yates: a uniform permutation of [0, n) drawn from `random`.
@@ -41,6 +44,8 @@ class RowCutter {
     expect<UsageError>(options.length >= 1 && options.lookahead >= 1 && options.lookahead <= options.length,
                        "rows: length is ", options.length, " and lookahead is ", options.lookahead,
                        "; length must be at least 1, lookahead from 1 to length");
+    expect<UsageError>(options.overlap >= 0 && options.overlap < options.length, "rows: overlap is ",
+                       options.overlap, "; it must be from 0 to below the length, ", options.length);
     in_order();
   }
   RowCutter(TokenCorpus&&, RowOptions const&) = delete;
@@ -48,9 +53,13 @@ class RowCutter {
   [[nodiscard]] RowOptions const& options() const noexcept { return options_; }
 
   /// Rows of T tokens without the remainder of the stream; the same for every order.
-  [[nodiscard]] Index full_rows() const noexcept { return corpus_->size() / options_.length; }
+  [[nodiscard]] Index full_rows() const noexcept {
+    return corpus_->size() < options_.length ? 0 : 1 + (corpus_->size() - options_.length) / stride();
+  }
   /// Rows with the remainder, which is filled up.
-  [[nodiscard]] Index all_rows() const noexcept { return ceil_div(corpus_->size(), options_.length); }
+  [[nodiscard]] Index all_rows() const noexcept {
+    return 1 + ceil_div((max)(corpus_->size() - options_.length, Index{0}), stride());
+  }
 
   /// Documents in the order of the corpus, rows in the order of the stream.
   void in_order() {
@@ -73,7 +82,7 @@ class RowCutter {
   /// are filled in ascending order. Past the end of the stream come `filler` tokens without targets.
   void fill(Index row, Index slot, std::int32_t filler, Batch& batch) const {
     Index const length = options_.length, all = batch.rows * length, out = slot * length;
-    Index at = (rows_.empty() ? row : rows_[to_size(row)]) * length;
+    Index at = (rows_.empty() ? row : rows_[to_size(row)]) * stride();
     Index const end = (min)(at + length, corpus_->size());
     batch.segments.push_back(static_cast<std::int32_t>(out));
     Index done = 0;
@@ -104,6 +113,8 @@ class RowCutter {
   }
 
  private:
+  [[nodiscard]] Index stride() const noexcept { return options_.length - options_.overlap; }
+
   /// Where each document begins in the stream.
   void lay_out() {
     starts_.resize(documents_.size() + 1);

@@ -32,6 +32,11 @@ class ValidationRows {
     return true;
   }
 
+  /// Tokens at the beginning of each row of the last batch that an earlier row has counted already.
+  [[nodiscard]] Index repeated(Index slot) const noexcept {
+    return row_ - batch_rows_ + slot > 0 ? cutter_.options().overlap : 0;
+  }
+
   /// Starts again with the first batch.
   void rewind() noexcept { row_ = 0; }
 

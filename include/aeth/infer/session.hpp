@@ -185,7 +185,7 @@ class Session {
   Index capacity_;
   CacheForm form_;
   std::vector<Index> lengths_;
-  nn::BlockContext<C, P> context_;
+  typename Model::Block::Context context_;
   std::vector<Cache> caches_;
   std::vector<AttentionSpan> spans_;
   std::vector<std::int32_t> ids_, positions_;

@@ -181,31 +181,64 @@ struct TemporaryFile {
 
 }  // namespace detail
 
-/// Replaces a file's content as one step: after a crash at any moment the path holds the old or the new
-/// content. Writes `PATH.tmp-PROCESS` in the same folder, flushes it, renames it, flushes the folder. A
+/// Writes a file in parts and puts it in its place as one step: after a crash at any moment the path holds
+/// the old or the new content. The parts go to `PATH.tmp-PROCESS` in the same folder; commit() flushes that
+/// file, renames it and flushes the folder. Without commit() it is removed and the old content stays. A
 /// symbolic link at `path` is replaced, not followed.
 ///
-/// errors   IoError with path, reason and remedy; the old content stays and the temporary file is removed
-/// cost     two flushes to the disk
-inline void write_file_atomic(std::string const& path, std::string_view content) {
-  detail::TemporaryFile temporary(text(path, ".tmp-", ::getpid()));
-  {
-    ::unlink(temporary.path.c_str());  // left by a killed process that had the same number
-    FileDescriptor const file = FileDescriptor::open(temporary.path, O_WRONLY | O_CREAT | O_EXCL);
-    if (!file.is_open()) {
-      temporary.keep = true;
-      throw_io_error("create", temporary.path, errno);
+/// errors   IoError with path, reason and remedy, from any member; the old content stays
+/// cost     1 MiB of memory, whatever the file's length; commit() flushes to the disk twice
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::string path)
+      : path_(std::move(path)), temporary_(text(path_, ".tmp-", ::getpid())) {
+    ::unlink(temporary_.path.c_str());  // left by a killed process that had the same number
+    file_ = FileDescriptor::open(temporary_.path, O_WRONLY | O_CREAT | O_EXCL);
+    if (!file_.is_open()) {
+      temporary_.keep = true;
+      throw_io_error("create", temporary_.path, errno);
     }
-    write_all(file.number(), content, path);
-    detail::flush_to_disk(file.number(), path);
   }
-  if (::rename(temporary.path.c_str(), path.c_str()) != 0) throw_io_error("replace", path, errno);
-  temporary.keep = true;
-  std::size_t const slash = path.rfind('/');
-  std::string const folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  FileDescriptor const directory = FileDescriptor::open(folder, O_RDONLY | O_DIRECTORY);
-  if (!directory.is_open()) throw_io_error("open", folder, errno);
-  detail::flush_to_disk(directory.number(), folder);
+
+  void write(std::string_view bytes) {
+    constexpr std::size_t buffer_bytes = std::size_t{1} << 20;
+    if (waiting_.size() + bytes.size() > buffer_bytes) send();
+    if (bytes.size() > buffer_bytes)
+      write_all(file_.number(), bytes, path_);
+    else
+      waiting_ += bytes;
+  }
+
+  void commit() {
+    send();
+    detail::flush_to_disk(file_.number(), path_);
+    file_ = FileDescriptor();
+    if (::rename(temporary_.path.c_str(), path_.c_str()) != 0) throw_io_error("replace", path_, errno);
+    temporary_.keep = true;
+    std::size_t const slash = path_.rfind('/');
+    std::string const folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
+    FileDescriptor const directory = FileDescriptor::open(folder, O_RDONLY | O_DIRECTORY);
+    if (!directory.is_open()) throw_io_error("open", folder, errno);
+    detail::flush_to_disk(directory.number(), folder);
+  }
+
+ private:
+  void send() {
+    write_all(file_.number(), waiting_, path_);
+    waiting_.clear();
+  }
+
+  std::string path_;
+  detail::TemporaryFile temporary_;
+  FileDescriptor file_;
+  std::string waiting_;
+};
+
+/// Replaces a file's content as one step. Errors and guarantees: as AtomicFile.
+inline void write_file_atomic(std::string const& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.commit();
 }
 
 }  // namespace aeth::io

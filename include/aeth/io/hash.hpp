@@ -4,7 +4,9 @@
 /// source   Fowler, Noll & Vo; constants of the 64-bit FNV-1a
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace aeth::io {
@@ -34,6 +36,13 @@ class Hash64 {
   Hash64 hash;
   hash.add(bytes);
   return hash.value();
+}
+
+/// A hash as text: sixteen hexadecimal digits, the highest first.
+[[nodiscard]] inline std::string hash_text(std::uint64_t hash) {
+  std::string out(16, '0');
+  for (std::size_t i = 16; i-- > 0; hash >>= 4) out[i] = "0123456789abcdef"[hash & 15];
+  return out;
 }
 
 /// Spreads the bits of a number over all 64 (a bijection): for keys of hash tables and seeded order.

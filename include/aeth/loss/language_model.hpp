@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "aeth/core/arena.hpp"
+#include "aeth/core/error.hpp"
 #include "aeth/ops/cross_entropy.hpp"
 #include "aeth/ops/linear.hpp"
 
@@ -30,11 +31,16 @@ struct HeadView {
 /// With scale ≠ 0 also d_normed (overwritten) and the head's gradient, both of scale · Σ_t loss[t].
 ///
 /// shapes   normed [T,D], targets [T], loss [T], d_normed [T,D]
+/// errors   DataError for a target that is no row of the head
 template <class B, class X, class T>
 void language_model_loss(B& backend, HeadView<T> const& head, MatrixView<X> normed,
                          VectorView<std::int32_t const> targets, T scale, T* loss, MatrixView<T> d_normed,
                          Arena& arena) {
   Index const block = head_block_rows(head.weight.rows);
+  for (Index t = 0; t < targets.size; ++t)
+    expect<DataError>(targets[t] < head.weight.rows, "language model loss: target ", targets[t], " of token ",
+                      t, " is not below the ", head.weight.rows,
+                      " rows of the head; the tokenizer and the model do not belong together");
   ArenaScope const scope(arena);
   auto const all_logits = arena.matrix<T>(min(block, normed.rows), head.weight.rows);
   for (Index first = 0; first < normed.rows; first += block) {

@@ -52,8 +52,8 @@ class Model {
   using Master = typename P::Master;
   using Exact = typename P::Exact;
   using Activation = typename P::Activation;
-  using Block = nn::Block<C, P, B>;
-  using Mtp = nn::Mtp<C, P, B>;
+  using Block = nn::Block<nn::block_config(C), P, B>;
+  using Mtp = nn::Mtp<nn::block_config(C), P, B>;
 
   static constexpr ModelConfig config = C;
   /// Whether matrix products read weights rounded from the master copy.
@@ -61,8 +61,8 @@ class Model {
 
   /// All weights zero; `initialize` or a checkpoint fills them.
   explicit Model(B& backend) : backend_(backend), rotary_(C.mla) {
-    for (int layer = 0; layer < C.layers; ++layer) blocks_.emplace_back(C.is_moe_layer(layer));
-    for (int depth = 0; depth < C.mtp_depth; ++depth) mtp_.emplace_back();
+    for (int layer = 0; layer < C.layers; ++layer) blocks_.emplace_back(C.is_moe_layer(layer), C.ffn_dim);
+    for (int depth = 0; depth < C.mtp_depth; ++depth) mtp_.emplace_back(C.ffn_dim);
     Index offset = 0;
     visit_parameters([&](std::string const& name, nn::Parameter<Master>& p) {
       p.offset = offset;
@@ -143,6 +143,9 @@ class Model {
   [[nodiscard]] VectorView<Master> gradients() { return gradients_.view(); }
   /// Selection biases of all layers that have one, [layers with bias, E], in layer order.
   [[nodiscard]] MatrixView<Exact> biases() { return {biases_.data(), bias_layers_, C.moe.experts}; }
+  [[nodiscard]] MatrixView<Exact const> biases() const {
+    return {biases_.data(), bias_layers_, C.moe.experts};
+  }
   [[nodiscard]] std::vector<std::string> const& bias_names() const { return bias_names_; }
 
   /// Layers with experts, MTP modules last: the rows of every load table.

@@ -154,11 +154,17 @@ class Pass {
 
  private:
   static void check(PassInput const& input) {
+    auto const below_vocab = [&](std::int32_t const* tokens, char const* what) {
+      for (Index i = 0; i < input.tokens.size; ++i)
+        expect<DataError>(tokens[i] < C.vocab_size, "pass: ", what, " ", tokens[i], " at position ", i,
+                          " is not below ModelConfig::vocab_size = ", C.vocab_size,
+                          "; the tokenizer and the model do not belong together");
+    };
     for (Index i = 0; i < input.tokens.size; ++i)
-      expect<DataError>(input.tokens[i] >= 0 && input.tokens[i] < C.vocab_size, "pass: token ",
-                        input.tokens[i], " at position ", i,
-                        " is not below ModelConfig::vocab_size = ", C.vocab_size,
-                        "; the tokenizer and the model do not belong together");
+      expect<DataError>(input.tokens[i] >= 0, "pass: token ", input.tokens[i], " at position ", i,
+                        " is negative; only tokens ahead may be missing");
+    below_vocab(input.tokens.data, "token");
+    for (Index k = 0; input.ahead && k < C.mtp_depth; ++k) below_vocab(input.ahead[k], "token ahead");
   }
 
   void place(std::vector<Index> const& segments, double balance_weight) {
@@ -186,8 +192,8 @@ class Pass {
   std::vector<std::int32_t> positions_;
   nn::PassGeometry<T> geometry_;
   std::vector<MatrixView<T>> stream_;
-  std::vector<nn::BlockContext<C, P>> blocks_;
-  std::vector<nn::MtpContext<C, P>> mtp_;
+  std::vector<typename Model::Block::Context> blocks_;
+  std::vector<typename Model::Mtp::Context> mtp_;
   std::vector<MatrixView<T>> d_stream_, d_embedding_;
   MatrixView<A> normed_;
   T* final_inverse_ = nullptr;

@@ -12,7 +12,7 @@
 #include "aeth/core/arena.hpp"
 #include "aeth/nn/ffn.hpp"
 #include "aeth/nn/mla.hpp"
-#include "aeth/nn/moe.hpp"
+#include "aeth/nn/moe/moe.hpp"
 #include "aeth/nn/rms_norm.hpp"
 
 namespace aeth::nn {
@@ -25,8 +25,23 @@ struct PassGeometry {
   BalanceTerm balance;
 };
 
+/// What changes a layer's code; everything else of a ModelConfig bounds loops. Models that share these share
+/// their layers.
+struct BlockConfig {
+  int dim = 0;
+  double norm_eps = 1e-6;
+  MlaConfig mla{};
+  MoeConfig moe{};
+
+  friend constexpr bool operator==(BlockConfig const&, BlockConfig const&) = default;
+};
+
+[[nodiscard]] constexpr BlockConfig block_config(ModelConfig const& c) {
+  return {c.dim, c.norm_eps, c.mla, c.moe};
+}
+
 /// What forward leaves for backward.
-template <ModelConfig C, class P>
+template <BlockConfig C, class P>
 struct BlockContext {
   using A = typename P::Activation;
   using T = typename P::Exact;
@@ -47,18 +62,19 @@ struct BlockContext {
 ///
 /// shapes   x [T,D] → out [T,D]
 /// types    the residual stream in P::Exact, the sublayers' inputs in P::Activation
-template <ModelConfig C, class P, class B>
+template <BlockConfig C, class P, class B>
 class Block {
  public:
   using A = typename P::Activation;
   using T = typename P::Exact;
   using Context = BlockContext<C, P>;
 
-  explicit Block(bool has_experts) {
+  /// ffn_dim: width of the dense FFN, unused with experts.
+  Block(bool has_experts, Index ffn_dim) {
     if (has_experts)
       moe_.emplace();
     else
-      ffn_.emplace(C.dim, C.ffn_dim);
+      ffn_.emplace(C.dim, ffn_dim);
   }
 
   [[nodiscard]] bool has_experts() const { return moe_.has_value(); }

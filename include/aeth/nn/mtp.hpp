@@ -17,7 +17,7 @@
 namespace aeth::nn {
 
 /// What forward leaves for backward.
-template <ModelConfig C, class P>
+template <BlockConfig C, class P>
 struct MtpContext {
   using A = typename P::Activation;
   using T = typename P::Exact;
@@ -33,12 +33,15 @@ struct MtpContext {
 /// model's head.
 ///
 /// shapes   embedding, state [T,D] → c.out, c.normed [T,D]; row i stays at rotary position i
-template <ModelConfig C, class P, class B>
+template <BlockConfig C, class P, class B>
 class Mtp {
  public:
   using A = typename P::Activation;
   using T = typename P::Exact;
   using Context = MtpContext<C, P>;
+
+  /// ffn_dim: width of the block's dense FFN in models without experts.
+  explicit Mtp(Index ffn_dim) : block_(C.moe.experts > 0, ffn_dim) {}
 
   template <class Visit>
   void for_each_parameter(std::string const& name, Visit&& visit) {
@@ -103,7 +106,7 @@ class Mtp {
   RmsNorm<P, B> embedding_norm_{C.dim, C.norm_eps};
   RmsNorm<P, B> state_norm_{C.dim, C.norm_eps};
   Linear<P, B> join_{C.dim, 2 * C.dim};
-  Block<C, P, B> block_{C.moe.experts > 0};
+  Block<C, P, B> block_;
   RmsNorm<P, B> out_norm_{C.dim, C.norm_eps};
 };
 

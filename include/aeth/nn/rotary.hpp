@@ -13,7 +13,7 @@ namespace aeth::nn {
 /// YaRN's magnitude g(s, a) = 0.1 · a · ln s + 1 for s > 1. Source: DeepSeek-V3 inference code,
 /// `yarn_get_mscale`.
 [[nodiscard]] inline double yarn_magnitude(double factor, double a) {
-  return factor <= 1.0 ? 1.0 : 0.1 * a * std::log(factor) + 1.0;
+  return factor <= 1.0 ? 1.0 : std::fma(0.1 * a, std::log(factor), 1.0);
 }
 
 /// Multiplier of every attention score: 1 / sqrt(N + R), times g(s, mscale_all_dim)² under YaRN.
@@ -37,7 +37,8 @@ namespace aeth::nn {
   double high = min(std::ceil(dimension_of(yarn.beta_slow)), mla.rope_dim - 1.0);
   if (high == low) high += 0.001;
   double const ramp = min(max((pair - low) / (high - low), 0.0), 1.0);
-  return base * (1.0 - ramp) + base / yarn.factor * ramp;
+  // An explicit fma, so that the user's flags change no bit.
+  return std::fma(base, 1.0 - ramp, base / yarn.factor * ramp);
 }
 
 /// cos and sin per position as `Cpu::rotate` wants them, [positions, R]: each cosine twice, the sine as (−s,

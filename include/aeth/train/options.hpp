@@ -78,8 +78,8 @@ inline void validate(TrainerOptions const& o) {
   share("decay_share", o.decay_share);
   expect<UsageError>(std::isfinite(o.loss.mtp_weight) && o.loss.mtp_weight >= 0.0 &&
                          std::isfinite(o.loss.balance_weight) && o.loss.balance_weight >= 0.0,
-                     "TrainerOptions::loss: weights are ", o.loss.mtp_weight, " and ", o.loss.balance_weight,
-                     "; they must be finite and not negative");
+                     "TrainerOptions::loss: mtp_weight and balance_weight are ", o.loss.mtp_weight, " and ",
+                     o.loss.balance_weight, "; they must be finite and not negative");
   expect<UsageError>(std::isfinite(o.bias_rate) && o.bias_rate >= 0.0, "TrainerOptions::bias_rate is ",
                      o.bias_rate, "; it must be finite and not negative");
   optim::validate(o.adamw);

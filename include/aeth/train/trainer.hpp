@@ -52,7 +52,7 @@ class Trainer {
         options_((validate(options), std::move(options))),
         stepper_(model, options_.micro_rows),
         loader_(data.training, {.rows = rows(), .batch_rows = options_.batch_rows, .seed = options_.seed}),
-        validation_(data.validation, rows(), options_.batch_rows, data.filler),
+        validation_(data.validation, rows(options_.length / 2), options_.batch_rows, data.filler),
         bits_per_nat_byte_(static_cast<double>(data.validation.size() - data.validation.documents()) /
                            static_cast<double>(max(data.validation_bytes, Index{1})) / std::log(2.0)),
         schedule_(options_, 0),
@@ -122,6 +122,9 @@ class Trainer {
   [[nodiscard]] VectorView<T> first_moments() { return first_.view(); }
   [[nodiscard]] VectorView<T> second_moments() { return second_.view(); }
 
+  /// Whether the data go on at a saved position. Errors: DataError as data::Loader::check().
+  void check(data::LoaderPosition const& position) const { loader_.check(position); }
+
   /// Continues from a saved state; weights, moments and biases must have been restored already.
   void restore(TrainerState const& state) {
     loader_.restore(state.position);
@@ -133,10 +136,13 @@ class Trainer {
   std::function<void()> save{};
 
  private:
-  [[nodiscard]] data::RowOptions rows() const {
+  /// overlap: half a row for validation, so that no token is predicted from fewer than half a row of its
+  /// document.
+  [[nodiscard]] data::RowOptions rows(Index overlap = 0) const {
     return {.length = options_.length,
             .lookahead = 1 + Model::config.mtp_depth,
-            .isolate = options_.isolate_documents};
+            .isolate = options_.isolate_documents,
+            .overlap = overlap};
   }
 
   void update(Progress const& progress) {

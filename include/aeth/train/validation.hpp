@@ -29,13 +29,14 @@ template <class Model>
     bool const ahead = Model::config.mtp_depth > 0 && batch.lookahead > 1;
     (void)stepper.evaluate(batch, ahead ? 1 : 0);
     Index const size = batch.rows * batch.length;
-    for (Index t = 0; t < size; ++t) {
-      result.targets += batch.targets[to_size(t)] >= 0 ? 1 : 0;
-      result.nats += static_cast<double>(stepper.token_losses(0)[t]);
-      if (!ahead) continue;
-      result.mtp_targets += batch.targets[to_size(size + t)] >= 0 ? 1 : 0;
-      result.mtp_nats += static_cast<double>(stepper.token_losses(1)[t]);
-    }
+    for (Index b = 0; b < batch.rows; ++b)
+      for (Index t = b * batch.length + rows.repeated(b); t < (b + 1) * batch.length; ++t) {
+        result.targets += batch.targets[to_size(t)] >= 0 ? 1 : 0;
+        result.nats += static_cast<double>(stepper.token_losses(0)[t]);
+        if (!ahead) continue;
+        result.mtp_targets += batch.targets[to_size(size + t)] >= 0 ? 1 : 0;
+        result.mtp_nats += static_cast<double>(stepper.token_losses(1)[t]);
+      }
   }
   return result;
 }

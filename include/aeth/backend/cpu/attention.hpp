@@ -34,16 +34,30 @@ struct HeadOperands {
       k = arena.take<T>(keys * d);
       v_transposed = arena.take<T>(u * padded_keys);
     }
-    for (Index j = 0; j < keys; ++j) {
-      X const* const from = kv.row(span.key_begin + j) + head * (n + u);
-      X const* const rotary = k_pe.row(span.key_begin + j);
-      for (Index i = 0; i < d; ++i)
-        k_transposed[i * padded_keys + j] = static_cast<T>(i < n ? from[i] : rotary[i - n]);
-      for (Index i = 0; i < u; ++i) v[j * u + i] = static_cast<T>(from[n + i]);
-      if (!backward) continue;
-      for (Index i = 0; i < d; ++i) k[j * d + i] = static_cast<T>(i < n ? from[i] : rotary[i - n]);
-      for (Index i = 0; i < u; ++i) v_transposed[i * padded_keys + j] = static_cast<T>(from[n + i]);
+    // Sixteen keys at a time: transposing them then writes whole cache lines.
+    for (Index j0 = 0; j0 < keys; j0 += 16) {
+      Index const count = min(Index{16}, keys - j0), row = span.key_begin + j0;
+      transpose(k_transposed + j0, padded_keys, kv, row, count, head * (n + u), n);
+      transpose(k_transposed + n * padded_keys + j0, padded_keys, k_pe, row, count, 0, d - n);
+      if (backward) transpose(v_transposed + j0, padded_keys, kv, row, count, head * (n + u) + n, u);
+      for (Index j = j0; j < j0 + count; ++j) {
+        X const* const from = kv.row(span.key_begin + j) + head * (n + u);
+        for (Index i = 0; i < u; ++i) v[j * u + i] = static_cast<T>(from[n + i]);
+        if (!backward) continue;
+        X const* const rotary = k_pe.row(span.key_begin + j);
+        for (Index i = 0; i < n; ++i) k[j * d + i] = static_cast<T>(from[i]);
+        for (Index i = n; i < d; ++i) k[j * d + i] = static_cast<T>(rotary[i - n]);
+      }
     }
+  }
+
+ private:
+  /// to[i, 0 .. count) = x[row .. row + count, column + i] for i in [0, width).
+  template <class X>
+  static void transpose(T* to, Index stride, MatrixView<X const> x, Index row, Index count, Index column,
+                        Index width) {
+    for (Index i = 0; i < width; ++i)
+      for (Index j = 0; j < count; ++j) to[i * stride + j] = static_cast<T>(x(row + j, column + i));
   }
 };
 

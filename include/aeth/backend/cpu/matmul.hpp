@@ -51,11 +51,10 @@ void Cpu::pack_weights(MatrixView<T const> w, T* packed) {
     Index const used = min(cpu::panel_columns, w.rows - first);
     Index const width = min(cpu::panel_columns, round_up(used, Index{16}));
     T* const to = packed + first * w.cols;
-    // In blocks of 16 rows and columns, so that both sides stay in cache lines already touched.
-    for (Index k0 = 0; k0 < w.cols; k0 += 16)
-      for (Index j = 0; j < width; ++j)
-        for (Index k = k0; k < min(k0 + 16, w.cols); ++k)
-          to[k * width + j] = j < used ? w(first + j, k) : T(0);
+    // Sixteen rows of w at a time: reads stay in cache lines already touched, and writes are whole ones.
+    for (Index j0 = 0; j0 < width; j0 += 16)
+      for (Index k = 0; k < w.cols; ++k)
+        for (Index j = j0; j < j0 + 16; ++j) to[k * width + j] = j < used ? w(first + j, k) : T(0);
   });
 }
 

@@ -107,7 +107,8 @@ void Cpu::route_backward(RoutingRule const& rule, MatrixView<T const> scores,
         sum += T(1e-20);
         for (Index k = 0; k < rule.top_k; ++k) mean = std::fma(d_gates(t, k), s[experts(t, k)] / sum, mean);
         for (Index k = 0; k < rule.top_k; ++k)
-          ds[experts(t, k)] += (d_gates(t, k) - mean) * (gate_scale / sum);
+          // An explicit fma: the user's flags must not decide whether this is one rounding or two.
+          ds[experts(t, k)] = std::fma(d_gates(t, k) - mean, gate_scale / sum, ds[experts(t, k)]);
       } else {
         for (Index k = 0; k < rule.top_k; ++k)
           ds[experts(t, k)] = std::fma(d_gates(t, k), gate_scale, ds[experts(t, k)]);

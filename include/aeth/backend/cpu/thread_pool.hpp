@@ -48,17 +48,26 @@ class ThreadPool {
     context_ = const_cast<void*>(static_cast<void const*>(&task));
     count_ = count;
     next_.store(0, std::memory_order_relaxed);
-    busy_.store(size_ - 1, std::memory_order_relaxed);
+    state_.store(open, std::memory_order_release);
     round_.fetch_add(1, std::memory_order_release);
     round_.notify_all();
     take_tasks(0);
-    for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin)
-      if (spin > spins) std::this_thread::yield();
+    // Threads that come too late for a task are turned away, so nobody waits for one that is not running.
+    state_.fetch_and(~open, std::memory_order_acq_rel);
+    for (int spin = 0; state_.load(std::memory_order_acquire) != 0; ++spin) {
+      if (spin < spins)
+        pause();
+      else
+        std::this_thread::yield();
+    }
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
  private:
   static constexpr int spins = 2000;
+  static constexpr std::uint32_t open = 1;  ///< bit of state_: tasks may be taken
+  static constexpr std::uint32_t inside =
+      2;  ///< unit of state_: threads other than the caller that take tasks
 
   void take_tasks(int thread) noexcept {
     try {
@@ -76,8 +85,13 @@ class ThreadPool {
       round_.wait(seen, std::memory_order_acquire);
       seen = round_.load(std::memory_order_acquire);
       if (stop_.load(std::memory_order_relaxed)) return;
-      take_tasks(thread);
-      busy_.fetch_sub(1, std::memory_order_release);
+      std::uint32_t state = state_.load(std::memory_order_acquire);
+      while ((state & open) != 0)
+        if (state_.compare_exchange_weak(state, state + inside, std::memory_order_acq_rel)) {
+          take_tasks(thread);
+          state_.fetch_sub(inside, std::memory_order_release);
+          break;
+        }
     }
   }
 
@@ -94,7 +108,7 @@ class ThreadPool {
   Index count_ = 0;
   alignas(64) std::atomic<std::uint32_t> round_{0};
   alignas(64) std::atomic<Index> next_{0};
-  alignas(64) std::atomic<int> busy_{0};
+  alignas(64) std::atomic<std::uint32_t> state_{0};
   std::atomic<bool> stop_{false};
   std::mutex failure_mutex_;
   std::exception_ptr failure_;

@@ -82,7 +82,7 @@ inline void matmul(Index rows, Index columns, Index k_size, T const* a, Index a_
     for (Index r = 0; r < rows; ++r)
       for (Index j = 0; j < columns; ++j) c[r * ldc + j] = T(0);
   for (Index k = 0; k < k_size; k += k_block) {
-    Index const depth = aeth::min(k_block, k_size - k);
+    Index const depth = (aeth::min)(k_block, k_size - k);
     T const* const left = a + k * a_k;
     T const* const right = b + k * ldb;
     bool const add = accumulate || k > 0;

@@ -47,7 +47,7 @@ inline L exponential(L x) {
   } else {
     L const low = L::set(-87.33654f);
     L const magic = L::set(12582912.0f);  // 1.5 · 2^23: adding it rounds to a whole number
-    L const clamped = max(low, min(L::set(88.37626f), x));
+    L const clamped = (max)(low, (min)(L::set(88.37626f), x));
     L const n = fma(clamped, L::set(1.44269504088896341f), magic) - magic;
     L const r = fma(n, L::set(2.12194440e-4f), fma(n, L::set(-0.693359375f), clamped));
     L p = L::set(1.9875691500e-4f);
@@ -185,7 +185,7 @@ template <class L, class T = typename L::Scalar>
 inline T largest(T const* x, Index size) {
   L top = L::set(x[0]);
   Index i = 0;
-  for (; i + 16 <= size; i += 16) top = max(top, L::load(x + i));
+  for (; i + 16 <= size; i += 16) top = (max)(top, L::load(x + i));
   T lanes[16];
   top.store(lanes);
   for (; i < size; ++i) lanes[0] = lanes[0] > x[i] ? lanes[0] : x[i];

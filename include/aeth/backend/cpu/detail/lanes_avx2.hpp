@@ -47,10 +47,10 @@ inline F32 operator/(F32 a, F32 b) {
 inline F32 fma(F32 a, F32 b, F32 c) {
   return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
 }
-inline F32 max(F32 a, F32 b) {
+inline F32(max)(F32 a, F32 b) {
   return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
 }
-inline F32 min(F32 a, F32 b) {
+inline F32(min)(F32 a, F32 b) {
   return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
 }
 inline F32 sqrt(F32 a) {

@@ -37,10 +37,10 @@ inline F32 operator/(F32 a, F32 b) {
 inline F32 fma(F32 a, F32 b, F32 c) {
   return {_mm512_fmadd_ps(a.v, b.v, c.v)};
 }
-inline F32 max(F32 a, F32 b) {
+inline F32(max)(F32 a, F32 b) {
   return {_mm512_maskz_max_ps(all_lanes, a.v, b.v)};
 }
-inline F32 min(F32 a, F32 b) {
+inline F32(min)(F32 a, F32 b) {
   return {_mm512_maskz_min_ps(all_lanes, a.v, b.v)};
 }
 inline F32 sqrt(F32 a) {

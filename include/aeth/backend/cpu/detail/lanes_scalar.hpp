@@ -60,14 +60,6 @@ struct Lanes {
     }
     return c;
   }
-  friend Lanes max(Lanes a, Lanes b) {
-    for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
-    return a;
-  }
-  friend Lanes min(Lanes a, Lanes b) {
-    for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
-    return a;
-  }
   friend Lanes sqrt(Lanes a) {
     for (T& x : a.v) x = std::sqrt(x);
     return a;
@@ -99,5 +91,17 @@ struct Lanes {
     return a.v[0];
   }
 };
+
+template <class T>
+inline Lanes<T>(max)(Lanes<T> a, Lanes<T> b) {
+  for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
+
+template <class T>
+inline Lanes<T>(min)(Lanes<T> a, Lanes<T> b) {
+  for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
 
 using F32 = Lanes<float>;

@@ -1,0 +1,134 @@
+// Trains a DeepSeek-V3-style model on text: by default three minutes on the C++ library headers of this
+// machine's compiler. Ends with the validation loss in bits per byte beside gzip and xz, pictures, and
+// completions.
+#include <filesystem>
+#include <optional>
+
+#include "aeth/aeth.hpp"
+#include "aeth/data/tokenizer_json.hpp"
+#include "aeth/train/checkpoint.hpp"
+#include "support/console.hpp"
+#include "support/demo_model.hpp"
+#include "support/run_log.hpp"
+
+namespace {
+
+using namespace aeth;
+namespace fs = std::filesystem;
+
+struct Arguments {
+  std::string source = console::cxx_headers();
+  std::string folder = "out/demo";
+  std::vector<std::string> patterns{"*.h", "*.hpp", "*.tcc", std::string(io::no_extension)};
+  train::TrainerOptions options = demo::options();
+  double validation_share = 0.05, fim_rate = 0.1;
+  int threads = 0;
+  bool resume = false;
+};
+
+/// Everything between reading text and a trained model in the run's folder.
+ExitCode train_model(Arguments const& a) {
+  expect<DataError>(!a.source.empty(),
+                    "no C++ library headers below /usr/include/c++; name a text file or folder with "
+                    "--data");
+  fs::create_directories(a.folder);
+  data::SourceReport report;
+  auto split = data::split_documents(data::read_source(a.source, {.patterns = a.patterns}, &report),
+                                     {.fraction = a.validation_share});
+  std::cout << "text: " << report.documents << " documents, " << report.bytes << " bytes from " << a.source
+            << "; " << split.validation.size() << " documents (" << split.validation_bytes
+            << " bytes) for validation, none of them similar to one trained on\n";
+  data::BpeTrainer counts;
+  for (auto const& document : split.training) counts.add(document.text);
+  data::BpeReport made;
+  auto const tokenizer = counts.train({.vocab_size = demo::config.vocab_size}, &made);
+  if (made.stopped_early)
+    std::cout << "note: the text supports only " << made.vocab_size << " of the model's "
+              << demo::config.vocab_size << " tokens; the others are never produced\n";
+  data::save_tokenizer_json(tokenizer, a.folder + "/tokenizer.json");
+  auto const training = data::pack(split.training, tokenizer, {.rate = a.fim_rate, .seed = a.options.seed});
+  auto const validation = data::pack(split.validation, tokenizer);
+
+  Cpu cpu(a.threads);
+  demo::Model model(cpu);
+  model.initialize(a.options.seed);
+  std::cout << "model: " << grouped(count_parameters(demo::config).total()) << " parameters, "
+            << grouped(count_activated(demo::config).total()) << " used per token; " << training.size()
+            << " training tokens; " << cpu.threads() << " threads, " << to_string(cpu.level()) << '\n';
+
+  train::TrainerOptions options = a.options;
+  std::optional<demo::RunLog> log;
+  console::ProgressLine line;
+  options.report = [&](train::Progress const& p) {
+    log->add(p);
+    line(p);
+  };
+  options.stop = &console::stop_requested;
+  console::save_on_signal();
+  train::Trainer trainer(
+      model, {training, validation, split.validation_bytes, tokenizer.special_tokens().eos}, options);
+  std::string const checkpoints = a.folder + "/checkpoints";
+  if (a.resume)
+    for (auto const& notice : train::resume(trainer, checkpoints)) std::cout << "note: " << notice << '\n';
+  log.emplace(a.folder, trainer.state().step);
+  trainer.save = [&] { (void)train::save_checkpoint(trainer, checkpoints); };
+  trainer.run();
+  if (console::stop_requested) {
+    std::cout << "\nstopped at step " << trainer.state().step << ", saved in " << checkpoints
+              << "; go on with --resume\n";
+    return ExitCode::interrupted_saved;
+  }
+
+  auto const result = trainer.validate_now();
+  std::string const text_path = a.folder + "/validation.txt";
+  std::string all;
+  for (auto const& document : split.validation) all += document.text;
+  io::write_file_atomic(text_path, all);
+  double const bytes = static_cast<double>(all.size());
+  auto const bits = [&](char const* command) {
+    double const size = console::compressed_size(command, text_path);
+    return size > 0 ? fixed(8.0 * size / bytes, 3) : std::string("not installed");
+  };
+  std::cout << "\nbits per byte: aeth " << fixed(trainer.bits_per_byte(result), 3) << ", gzip "
+            << bits("gzip -9") << ", xz " << bits("xz -9") << "\n";
+  if (result.mtp_targets > 0)
+    std::cout << "second token ahead: " << fixed(result.mtp_loss(), 3) << " nats, first "
+              << fixed(result.loss(), 3) << "\n";
+  std::cout << "pictures: " << log->pictures(trainer.stepper().load()) << "\n";
+  demo::show_completions(model, tokenizer, split.validation.front().text);
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Trains a DeepSeek-V3-style model (MLA, mixture of experts, multi-token prediction) on text.");
+  Arguments a;
+  auto& o = a.options;
+  app.add_option("--data", a.source, "A text file, or a folder")->capture_default_str();
+  app.add_option("--pattern", a.patterns, "File names to take from the folder")->capture_default_str();
+  app.add_option("--out", a.folder, "Where tokenizer, checkpoints, metrics and pictures go")
+      ->capture_default_str();
+  app.add_option("--minutes", o.minutes, "Time budget of training")->capture_default_str();
+  app.add_option("--steps", o.steps, "Optimizer steps; 0 = as many as fit in the time");
+  app.add_option("--rate", o.peak_rate, "Peak learning rate")->capture_default_str();
+  app.add_option("--batch", o.batch_rows, "Sequences per step")->capture_default_str();
+  app.add_option("--length", o.length, "Tokens per sequence")->capture_default_str();
+  app.add_option("--seed", o.seed, "Of weights and data order")->capture_default_str();
+  app.add_option("--fim", a.fim_rate, "Share of documents rearranged for infilling")->capture_default_str();
+  app.add_option("--validation", a.validation_share, "Share of the text for validation")
+      ->capture_default_str();
+  app.add_option("--bias-rate", o.bias_rate, "Step of the selection bias (balancing); 0 = off")
+      ->capture_default_str();
+  app.add_option("--balance-loss", o.loss.balance_weight, "Weight of the auxiliary balance loss")
+      ->capture_default_str();
+  app.add_option("--mtp-weight", o.loss.mtp_weight, "Weight of multi-token prediction; 0 = off")
+      ->capture_default_str();
+  app.add_option("--save-every", o.save_every, "Steps between checkpoints; 0 = at the end only")
+      ->capture_default_str();
+  app.add_option("--threads", a.threads, "0 = all cores");
+  app.add_flag("--resume", a.resume, "Continue from the checkpoints in --out");
+  int code = 0;
+  if (!console::parse(app, argc, argv, code)) return code;
+  return console::guarded([&] { return train_model(a); });
+}

@@ -1,0 +1,84 @@
+/// Metrics files and pictures of a run.
+#pragma once
+
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "aeth/core/math.hpp"
+#include "aeth/core/view.hpp"
+#include "aeth/io/file.hpp"
+#include "aeth/train/metrics.hpp"
+#include "aeth/train/options.hpp"
+#include "aeth/train/svg_expert_load.hpp"
+#include "aeth/train/svg_plot.hpp"
+
+namespace demo {
+
+/// metrics.jsonl and metrics.csv with a row per step; loss.svg and expert_load.svg at the end.
+class RunLog {
+ public:
+  /// Starts new files, or continues old ones after `step`.
+  RunLog(std::string folder, aeth::Index step) : folder_(std::move(folder)) {
+    std::vector<std::string> const columns{
+        "loss",          "mtp_loss",      "balance_loss",       "bits_per_byte",
+        "learning_rate", "gradient_norm", "largest_expert_load"};
+    using aeth::train::MetricsFormat;
+    for (auto const format : {MetricsFormat::jsonl, MetricsFormat::csv})
+      writers_.push_back(std::make_unique<aeth::train::MetricsWriter>(aeth::train::MetricsOptions{
+          .path = folder_ + (format == MetricsFormat::jsonl ? "/metrics.jsonl" : "/metrics.csv"),
+          .format = format,
+          .columns = columns,
+          .resume_after = step > 0 ? step : -1}));
+  }
+
+  void add(aeth::train::Progress const& p) {
+    double const bits = p.validated ? p.bits_per_byte : std::numeric_limits<double>::quiet_NaN();
+    std::vector<double> const row{p.loss.main, p.loss.mtp,      p.loss.balance, bits,
+                                  p.rate,      p.gradient_norm, p.largest_load};
+    for (auto& writer : writers_) writer->append(p.step, row);
+  }
+
+  /// Draws the pictures from the whole run's metrics and the last loads [layers with experts, E]; returns
+  /// their paths.
+  [[nodiscard]] std::string pictures(aeth::MatrixView<std::int64_t const> load) const {
+    std::string const loss = folder_ + "/loss.svg", experts = folder_ + "/expert_load.svg";
+    aeth::train::PlotOptions const plot{
+        .title = "Training loss", .x_label = "step", .y_label = "nats per token"};
+    aeth::io::write_file_atomic(
+        loss, aeth::train::line_plot(plot, {column(1, "next token"), column(2, "token after next")}));
+    if (load.rows == 0) return loss;
+    std::vector<double> counts;
+    for (aeth::Index i = 0; i < load.rows * load.cols; ++i)
+      counts.push_back(static_cast<double>(load.data[i]));
+    aeth::io::write_file_atomic(
+        experts,
+        aeth::train::load_heat_map({.title = "Expert load of the last batch", .row_label = "MoE layer"},
+                                   aeth::train::relative_load(counts, load.cols), load.cols));
+    return loss + ", " + experts;
+  }
+
+ private:
+  /// A column of metrics.csv over the steps.
+  [[nodiscard]] aeth::train::Series column(std::size_t wanted, std::string name) const {
+    aeth::train::Series series{.name = std::move(name)};
+    std::string const csv = aeth::io::read_file(folder_ + "/metrics.csv");
+    for (std::size_t at = csv.find('\n'); at != csv.npos && at + 1 < csv.size();
+         at = csv.find('\n', at + 1)) {
+      std::size_t cell = at + 1;
+      double const step = std::strtod(csv.c_str() + cell, nullptr);
+      for (std::size_t i = 0; i < wanted && cell != 0; ++i) cell = csv.find(',', cell) + 1;
+      series.x.push_back(step);
+      series.y.push_back(std::strtod(csv.c_str() + cell, nullptr));
+    }
+    return series;
+  }
+
+  std::string folder_;
+  std::vector<std::unique_ptr<aeth::train::MetricsWriter>> writers_;
+};
+
+}  // namespace demo

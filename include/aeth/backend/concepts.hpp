@@ -1,0 +1,185 @@
+/// What a backend must offer: one concept per family of operations, so that a message names what is missing.
+///
+/// Each asks with the views of a precision policy: activations [T,D] in P::Activation, the residual stream
+/// and statistics in P::Exact, weights and gradients in P::Master. What the operations mean is written at
+/// `Cpu`, how their shapes are checked in `ops/`.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <vector>
+
+#include "aeth/backend/types.hpp"
+#include "aeth/core/arena.hpp"
+#include "aeth/core/view.hpp"
+#include "aeth/numeric/precision.hpp"
+
+namespace aeth {
+
+namespace archetype {
+
+/// The smallest task that `parallel` runs: index of the task, thread that runs it.
+struct Task {
+  void operator()(Index, int) const {}
+};
+
+/// One value of each kind of argument, for precision P. Declared only: concepts evaluate nothing.
+template <class P>
+struct Operands {
+  using A = typename P::Activation;
+  using T = typename P::Exact;
+  MatrixView<A const> x;   ///< an activation that is read
+  MatrixView<A> y;         ///< an activation that is written
+  MatrixView<T const> xt;  ///< a number of the residual stream, scores or a weight, read
+  MatrixView<T> yt;        ///< the same, written
+  T* t = nullptr;          ///< statistics, gains, flat buffers
+  T const* ct = nullptr;   ///< packed weights, tables
+  T scalar{};              ///< a scale
+  double weight = 0;
+  Index n = 0;
+  Index const* first = nullptr;
+  std::int32_t const* rows = nullptr;
+  MatrixView<std::int32_t const> experts;
+  MatrixView<std::int32_t> chosen;
+  VectorView<Index const> sequences;
+  std::vector<AttentionSpan> spans;
+  AttentionShape shape;
+  SoftmaxStatistics<T> statistics;
+  RoutingRule rule;
+  AdamWConstants<T> constants;
+  Write write = Write::overwrite;
+};
+
+}  // namespace archetype
+
+/// Memory for what an operation needs beside its outputs, released in stack order.
+template <class B>
+concept HasScratch = requires(B& b) {
+  { b.scratch() } -> std::same_as<Arena&>;
+};
+
+/// Runs independent tasks and returns when all are done.
+template <class B>
+concept HasParallel = requires(B& b, archetype::Task task) {
+  b.parallel(Index{1}, task);
+};
+
+/// A form of its own for weights, and its size in elements.
+template <class B, class P>
+concept HasPackedWeights = requires(B& b, archetype::Operands<P>& o) {
+  { B::packed_size(o.n, o.n) } -> std::same_as<Index>;
+  b.pack_weights(o.xt, o.t);
+};
+
+/// y = x · wᵀ from and to either storage, and its two gradients.
+template <class B, class P>
+concept SupportsLinear = requires(B& b, archetype::Operands<P>& o) {
+  b.linear(o.x, o.ct, o.y, o.write);
+  b.linear(o.x, o.ct, o.yt, o.write);
+  b.linear_input_grad(o.xt, o.xt, o.y, o.write);
+  b.linear_input_grad(o.x, o.xt, o.yt, o.write);
+  b.linear_weight_grad(o.x, o.x, o.yt);
+  b.linear_weight_grad(o.xt, o.x, o.yt);
+};
+
+/// The same over groups of rows, one weight per group.
+template <class B, class P>
+concept SupportsGroupedLinear = requires(B& b, archetype::Operands<P>& o) {
+  b.grouped_linear(o.x, o.ct, o.n, o.first, o.n, o.y);
+  b.grouped_linear_input_grad(o.x, o.xt, o.n, o.first, o.n, o.y);
+  b.grouped_linear_weight_grad(o.x, o.x, o.yt, o.n, o.first, o.n);
+};
+
+template <class B, class P>
+concept SupportsRmsNorm = requires(B& b, archetype::Operands<P>& o) {
+  b.rms_norm(o.xt, o.ct, o.scalar, o.y, o.t);
+  b.rms_norm(o.x, o.ct, o.scalar, o.y, o.t);
+  b.rms_norm_backward(o.xt, o.xt, o.ct, o.ct, o.yt, o.t, o.write);
+  b.rms_norm_backward(o.x, o.x, o.ct, o.ct, o.y, o.t, o.write);
+};
+
+template <class B, class P>
+concept SupportsRotation = requires(B& b, archetype::Operands<P>& o) {
+  b.rotate(o.y, o.n, o.n, o.rows, o.ct, o.ct, 1);
+};
+
+template <class B, class P>
+concept SupportsSwiglu = requires(B& b, archetype::Operands<P>& o) {
+  b.swiglu(o.x, o.y);
+  b.swiglu_backward(o.x, o.x, o.y);
+};
+
+/// y += x for the residual stream.
+template <class B, class P>
+concept SupportsAddition = requires(B& b, archetype::Operands<P>& o) {
+  b.add(o.xt, o.yt);
+};
+
+template <class B, class P>
+concept SupportsEmbedding = requires(B& b, archetype::Operands<P>& o) {
+  b.embed(o.xt, o.rows, o.yt);
+  b.embed_backward(o.xt, o.rows, o.yt);
+};
+
+/// Causal attention in the expanded form.
+template <class B, class P>
+concept SupportsAttention = requires(B& b, archetype::Operands<P>& o) {
+  b.attention(o.shape, o.scalar, o.spans, o.x, o.x, o.x, o.y, o.statistics);
+  b.attention_backward(o.shape, o.scalar, o.spans, o.x, o.x, o.x, o.x, o.statistics, o.x, o.y, o.y, o.y);
+};
+
+/// Attention in the absorbed form, over the latent cache.
+template <class B, class P>
+concept SupportsLatentAttention = requires(B& b, archetype::Operands<P>& o) {
+  b.latent_attention(o.n, o.n, o.scalar, o.spans, o.xt, o.x, o.yt);
+};
+
+/// Scores, choice of experts, gates.
+template <class B, class P>
+concept SupportsRouting = requires(B& b, archetype::Operands<P>& o) {
+  b.route(o.rule, o.xt, o.ct, o.yt, o.chosen, o.yt);
+  b.route_backward(o.rule, o.xt, o.experts, o.xt, o.xt, o.yt);
+};
+
+template <class B, class P>
+concept SupportsBalanceLoss = requires(B& b, archetype::Operands<P>& o) {
+  b.balance_loss(o.sequences, o.xt, o.experts, o.weight, o.t, o.yt);
+};
+
+/// Carrying rows to experts and their weighted sums back.
+template <class B, class P>
+concept SupportsDispatch = requires(B& b, archetype::Operands<P>& o) {
+  b.gather(o.x, o.rows, o.y);
+  b.combine(o.x, o.experts, o.xt, o.yt);
+  b.combine_backward(o.xt, o.x, o.experts, o.xt, o.y, o.yt);
+};
+
+template <class B, class P>
+concept SupportsCrossEntropy = requires(B& b, archetype::Operands<P>& o) {
+  b.cross_entropy(o.yt, o.rows, o.scalar, o.t);
+};
+
+/// What optimizer steps need of flat buffers.
+template <class B, class P>
+concept SupportsUpdate = requires(B& b, archetype::Operands<P>& o) {
+  b.adamw(o.t, o.ct, o.t, o.t, o.n, o.constants);
+  { b.sum_of_squares(o.ct, o.n) } -> std::same_as<double>;
+};
+
+/// What dense layers need.
+template <class B, class P>
+concept SupportsDenseLayers = HasPackedWeights<B, P> && SupportsLinear<B, P> && SupportsRmsNorm<B, P> &&
+    SupportsRotation<B, P> && SupportsSwiglu<B, P> && SupportsAddition<B, P> && SupportsEmbedding<B, P> &&
+    SupportsAttention<B, P> && SupportsLatentAttention<B, P>;
+
+/// What layers with experts need beside that.
+template <class B, class P>
+concept SupportsExperts = SupportsGroupedLinear<B, P> && SupportsRouting<B, P> && SupportsBalanceLoss<B, P> &&
+    SupportsDispatch<B, P>;
+
+/// A complete backend: builds, trains and runs every model in precision P.
+template <class B, class P = Fp32>
+concept Backend = HasName<B> && HasScratch<B> && HasParallel<B> && SupportsDenseLayers<B, P> &&
+    SupportsExperts<B, P> && SupportsCrossEntropy<B, P> && SupportsUpdate<B, P>;
+
+}  // namespace aeth

@@ -1,0 +1,205 @@
+// A run that is stopped and resumed equals an uninterrupted one byte for byte, and what does not fit is
+// refused.
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "aeth/backend/cpu.hpp"
+#include "aeth/config/presets.hpp"
+#include "aeth/data/bpe_trainer.hpp"
+#include "aeth/train/checkpoint.hpp"
+#include "support/catch.hpp"
+
+namespace {
+
+using namespace aeth;
+using TestModel = Model<presets::tiny, Fp32>;
+
+/// Text with structure enough to learn from, and a tokenizer for it.
+struct Text {
+  data::Tokenizer tokenizer;
+  data::TokenCorpus training, validation;
+  Index validation_bytes;
+};
+
+Text make_text(std::uint64_t seed) {
+  Random random(seed, RandomUse::test);
+  std::vector<data::Document> documents;
+  data::BpeTrainer counts;
+  for (int d = 0; d < 12; ++d) {
+    std::string body;
+    for (int i = 0; i < 60; ++i)
+      body += text("value ", random.below(20), " plus ", random.below(20), " is a sum\n");
+    counts.add(body);
+    documents.push_back({text("document ", d), body});
+  }
+  auto tokenizer = counts.train({.vocab_size = 320});
+  std::vector<data::Document> const held{documents.back()};
+  documents.pop_back();
+  auto training = data::pack(documents, tokenizer);
+  auto validation = data::pack(held, tokenizer);
+  return {std::move(tokenizer), std::move(training), std::move(validation),
+          static_cast<Index>(held[0].text.size())};
+}
+
+/// Everything a run leaves behind.
+struct Outcome {
+  std::vector<float> weights, first, second, biases;
+  std::vector<double> losses;
+  train::TrainerState state;
+};
+
+struct Run {
+  Cpu cpu;
+  TestModel model;
+  std::vector<double> losses;
+  train::Trainer<TestModel> trainer;
+
+  Run(Text const& text, train::TrainerOptions options, int threads = 2)
+      : cpu(threads),
+        model(cpu),
+        trainer((model.initialize(4), model), {text.training, text.validation, text.validation_bytes, 0},
+                with_report(options)) {}
+
+  train::TrainerOptions with_report(train::TrainerOptions options) {
+    options.report = [this](train::Progress const& p) { losses.push_back(p.loss.main + p.bits_per_byte); };
+    return options;
+  }
+
+  Outcome outcome() {
+    auto const copy = [](auto view) { return std::vector<float>(view.begin(), view.end()); };
+    auto const biases = model.biases();
+    return {copy(model.weights()),
+            copy(trainer.first_moments()),
+            copy(trainer.second_moments()),
+            std::vector<float>(biases.data, biases.data + biases.rows * biases.cols),
+            losses,
+            trainer.state()};
+  }
+};
+
+bool same(std::vector<float> const& a, std::vector<float> const& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+train::TrainerOptions options() {
+  train::TrainerOptions o;
+  o.batch_rows = 3;
+  o.length = 32;
+  o.steps = 24;
+  o.warmup_steps = 4;
+  o.validate_every = 5;
+  o.validation_batches = 2;
+  o.loss.balance_weight = 1e-3;
+  return o;
+}
+
+std::string fresh_folder(char const* name) {
+  auto const path = std::filesystem::temp_directory_path() / "aeth_resume_test" / name;
+  std::filesystem::remove_all(path);
+  std::filesystem::create_directories(path);
+  return path.string();
+}
+
+}  // namespace
+
+TEST_CASE("training: resumed equals uninterrupted, whatever the threads and micro-batches") {
+  Text const text = make_text(1);
+  Run whole(text, options());
+  whole.trainer.run();
+  Outcome const expected = whole.outcome();
+  REQUIRE(expected.losses.size() == 24);
+  CHECK(expected.losses.back() < 0.8 * expected.losses.front());
+
+  std::string const folder = fresh_folder("resume");
+  Run first(text, options(), 1);
+  for (int i = 0; i < 9; ++i) (void)first.trainer.step();
+  train::save_checkpoint(first.trainer, folder);
+  (void)first.trainer.step();  // lost work: the checkpoint does not know of it
+
+  train::TrainerOptions again = options();
+  again.micro_rows = 1;
+  Run second(text, again, 3);
+  CHECK(train::resume(second.trainer, folder).empty());
+  CHECK(second.trainer.state().step == 9);
+  second.trainer.run();
+  Outcome const resumed = second.outcome();
+  CHECK(same(resumed.weights, expected.weights));
+  CHECK(same(resumed.first, expected.first));
+  CHECK(same(resumed.second, expected.second));
+  CHECK(same(resumed.biases, expected.biases));
+  CHECK(resumed.state.position == expected.state.position);
+  CHECK(resumed.state.step == expected.state.step);
+  REQUIRE(resumed.losses.size() == 15);
+  for (std::size_t i = 1; i < 15; ++i)
+    if (i >= 6)
+      CHECK(resumed.losses[i] == expected.losses[i + 9]);  // from the first validation after the resume on
+}
+
+TEST_CASE("training: other options, other data and a damaged checkpoint are refused, and nothing is lost") {
+  Text const text = make_text(1);
+  std::string const folder = fresh_folder("refuse");
+  Run run(text, options());
+  for (int i = 0; i < 2; ++i) (void)run.trainer.step();
+  train::save_checkpoint(run.trainer, folder);
+  (void)run.trainer.step();
+  auto const newest = train::save_checkpoint(run.trainer, folder);
+
+  train::TrainerOptions other = options();
+  other.peak_rate *= 2;
+  Run different(text, other);
+  CHECK_THROWS_AS(train::resume(different.trainer, folder), UsageError);
+  Text const other_text = make_text(2);
+  Run moved(other_text, options());
+  CHECK_THROWS_AS(train::resume(moved.trainer, folder), DataError);
+
+  std::filesystem::resize_file(newest.path, std::filesystem::file_size(newest.path) - 100);
+  Run fallen_back(text, options());
+  auto const notices = train::resume(fallen_back.trainer, folder);
+  CHECK_FALSE(notices.empty());
+  CHECK(fallen_back.trainer.state().step == 2);
+
+  CHECK_THROWS_AS(train::resume(fallen_back.trainer, fresh_folder("empty")), IoError);
+}
+
+TEST_CASE("training: a loss that is not finite stops the run before anything is applied") {
+  Text const text = make_text(1);
+  Run run(text, options());
+  (void)run.trainer.step();
+  for (ParameterInfo const& p : run.model.parameters())
+    if (p.name == "model.norm.weight")
+      run.model.weights()[p.offset] = std::numeric_limits<float>::quiet_NaN();
+  run.model.prepare();
+  auto const before = run.outcome();
+  CHECK_THROWS_WITH(run.trainer.step(), Catch::Matchers::ContainsSubstring("step 2") &&
+                                            Catch::Matchers::ContainsSubstring("model.embed_tokens.weight"));
+  CHECK(run.trainer.state().step == 1);
+  CHECK(same(run.outcome().first, before.first));
+  CHECK(same(run.outcome().weights, before.weights));
+}
+
+TEST_CASE("training: options outside their range are refused by name") {
+  Text const text = make_text(1);
+  auto const refused = [&](auto change, char const* name) {
+    train::TrainerOptions o = options();
+    change(o);
+    CHECK_THROWS_AS(train::validate(o), UsageError);
+    try {
+      train::validate(o);
+    } catch (UsageError const& error) {
+      CHECK(std::string(error.what()).find(name) != std::string::npos);
+    }
+  };
+  refused([](auto& o) { o.peak_rate = std::nan(""); }, "peak_rate");
+  refused([](auto& o) { o.peak_rate = 0; }, "peak_rate");
+  refused([](auto& o) { o.batch_rows = 0; }, "batch_rows");
+  refused([](auto& o) { o.length = -1; }, "length");
+  refused([](auto& o) { o.final_rate = 2; }, "final_rate");
+  refused([](auto& o) { o.steps = 0, o.minutes = 0; }, "minutes");
+  refused([](auto& o) { o.adamw.clip = 0; }, "clip");
+  refused([](auto& o) { o.loss.mtp_weight = -1; }, "mtp_weight");
+  refused([](auto& o) { o.loss.mtp_weight = -1; }, "TrainerOptions::loss");
+}
