@@ -9,6 +9,8 @@ namespace aeth {
 namespace cpu {
 inline constexpr Index panel_columns = 64;  ///< columns of a packed panel; the last one may be narrower
 inline constexpr Index tile_rows = 252;     ///< rows of a task: a multiple of the register tile's six
+inline constexpr Index weight_grad_elements = Index{1} << 18;  ///< of dy and x that a block should hold
+inline constexpr Index weight_grad_rows = 256;                 ///< least rows of a block
 }  // namespace cpu
 
 template <class T>
@@ -113,9 +115,15 @@ void Cpu::linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, Mat
   ArenaScope const scope(scratch_);
   auto const left = widened<T>(dy);
   auto const right = widened<T>(x);
-  MatmulJob<T> const job{dw.rows,     dw.cols,    dy.rows,      left.data, 1,
-                         left.stride, right.data, right.stride, dw.data,   dw.stride};
-  matmul(&job, 1, Write::accumulate);
+  // In blocks of rows that the second cache level holds: every tile of dw reads all of a block. Each sum
+  // continues where the block before left it, so this changes no bit.
+  Index const block = max(cpu::weight_grad_elements / (dw.rows + dw.cols), cpu::weight_grad_rows);
+  for (Index t = 0; t < dy.rows; t += block) {
+    MatmulJob<T> const job{
+        dw.rows, dw.cols,  min(block, dy.rows - t), left.row(t), 1, left.stride, right.row(t), right.stride,
+        dw.data, dw.stride};
+    matmul(&job, 1, Write::accumulate);
+  }
 }
 
 template <class X, class Y, class T>

@@ -1,0 +1,4 @@
+// Everything for a CPU, used for nothing.
+#include "aeth/aeth.hpp"
+
+int main() {}

@@ -1,0 +1,45 @@
+/// The configurations that are measured beside the presets.
+#pragma once
+
+#include "aeth/config/model_config.hpp"
+#include "aeth/config/presets.hpp"
+
+namespace bench {
+
+/// mini as V2 would have it: softmax scores without bias, full-rank queries, two shared experts, no MTP.
+inline constexpr aeth::ModelConfig mini_v2 = aeth::with(aeth::presets::mini, [](aeth::ModelConfig& c) {
+  c.mla.q_rank = 0;
+  c.moe.scoring = aeth::Scoring::softmax;
+  c.moe.selection = aeth::Selection::greedy;
+  c.moe.normalize_gates = false;
+  c.moe.gate_scale = 1.0;
+  c.moe.shared = 2;
+  c.mtp_depth = 0;
+});
+
+/// A model of 0.7 billion parameters with DeepSeek-V3's head geometry: the shape in which other engines were
+/// measured.
+inline constexpr aeth::ModelConfig peer_model{
+    .vocab_size = 32000,
+    .dim = 1024,
+    .layers = 12,
+    .dense_layers = 1,
+    .ffn_dim = 2752,
+    .max_context = 4096,
+    .norm_eps = 1e-6,
+    .init_std = 0.02,
+    .mla = {.heads = 16, .q_rank = 384, .kv_rank = 512, .nope_dim = 128, .rope_dim = 64, .v_dim = 128},
+    .moe = {.experts = 32,
+            .shared = 1,
+            .top_k = 4,
+            .groups = 4,
+            .top_groups = 2,
+            .hidden_dim = 512,
+            .scoring = aeth::Scoring::sigmoid,
+            .selection = aeth::Selection::bias_corrected,
+            .normalize_gates = true,
+            .gate_scale = 2.5,
+            .layer_stride = 1},
+};
+
+}  // namespace bench

@@ -1,0 +1,278 @@
+/// What this machine can reach, measured in the same run as the results that are compared with it: fused
+/// multiply-adds per second, and bytes read per second from buffers of a given size.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "aeth/backend/cpu/thread_pool.hpp"
+#include "aeth/core/buffer.hpp"
+#include "support/harness.hpp"
+
+#if AETH_X86_64
+#include <immintrin.h>
+#endif
+
+#if defined(__clang__)
+#define AETH_BENCH_UNROLL _Pragma("unroll")
+#else
+#define AETH_BENCH_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace bench {
+
+/// Independent chains of multiply-adds: enough to hide their latency, few enough for the registers.
+inline constexpr int chains = 12;
+
+/// Reads `size` floats (a multiple of 64), `passes` times.
+using ReadLoop = float (*)(float const* from, aeth::Index size, aeth::Index passes);
+/// `steps` multiply-adds in each lane of each chain; returns something that depends on all.
+using MultiplyAddLoop = float (*)(aeth::Index steps, float factor, float offset);
+
+/// Both loops of a level. The functions are never inlined and their results are kept, so nothing can be left
+/// out.
+struct PeakLoops {
+  MultiplyAddLoop multiply_add;
+  ReadLoop read;
+  int lanes;
+};
+
+/// The vectors of the baseline instruction set, for machines or levels without wider ones: multiply, then
+/// add.
+namespace baseline {
+using Vector [[gnu::vector_size(16)]] = float;
+
+[[gnu::noinline]] inline float multiply_add(aeth::Index steps, float factor, float offset) {
+  Vector const a = {factor, factor, factor, factor}, b = {offset, offset, offset, offset};
+  Vector sum[chains];
+  for (int i = 0; i < chains; ++i) sum[i] = b * static_cast<float>(i);
+  for (aeth::Index s = 0; s < steps; ++s) {
+    AETH_BENCH_UNROLL
+    for (int i = 0; i < chains; ++i) sum[i] = sum[i] * a + b;
+  }
+  float total = 0;
+  for (auto const& x : sum) total += x[0] + x[1] + x[2] + x[3];
+  return total;
+}
+
+[[gnu::noinline]] inline float read(float const* from, aeth::Index size, aeth::Index passes) {
+  Vector sum[4] = {};
+  for (aeth::Index pass = 0; pass < passes; ++pass) {
+    for (aeth::Index i = 0; i < size; i += 16) {
+      AETH_BENCH_UNROLL
+      for (int v = 0; v < 4; ++v) {
+        Vector x;
+        __builtin_memcpy(&x, from + i + 4 * v, sizeof x);
+        sum[v] += x;
+      }
+    }
+    keep_all();
+  }
+  Vector const total = sum[0] + sum[1] + sum[2] + sum[3];
+  return total[0] + total[1] + total[2] + total[3];
+}
+}  // namespace baseline
+
+#if AETH_X86_64
+namespace avx2 {
+[[gnu::noinline, gnu::target("avx2,fma")]] inline float multiply_add(aeth::Index steps, float factor,
+                                                                     float offset) {
+  __m256 const a = _mm256_set1_ps(factor), b = _mm256_set1_ps(offset);
+  __m256 sum[chains];
+  AETH_BENCH_UNROLL
+  for (int i = 0; i < chains; ++i) sum[i] = _mm256_set1_ps(static_cast<float>(i));
+  for (aeth::Index s = 0; s < steps; ++s) {
+    AETH_BENCH_UNROLL
+    for (int i = 0; i < chains; ++i) sum[i] = _mm256_fmadd_ps(sum[i], a, b);
+  }
+  __m256 total = sum[0];
+  AETH_BENCH_UNROLL
+  for (int i = 1; i < chains; ++i) total = _mm256_add_ps(total, sum[i]);
+  float lanes[8];
+  _mm256_storeu_ps(lanes, total);
+  return lanes[0] + lanes[1] + lanes[2] + lanes[3] + lanes[4] + lanes[5] + lanes[6] + lanes[7];
+}
+
+[[gnu::noinline, gnu::target("avx2,fma")]] inline float read(float const* from, aeth::Index size,
+                                                             aeth::Index passes) {
+  __m256 sum[8];
+  AETH_BENCH_UNROLL
+  for (int v = 0; v < 8; ++v) sum[v] = _mm256_setzero_ps();
+  for (aeth::Index pass = 0; pass < passes; ++pass) {
+    for (aeth::Index i = 0; i < size; i += 64) {
+      AETH_BENCH_UNROLL
+      for (int v = 0; v < 8; ++v) sum[v] = _mm256_add_ps(sum[v], _mm256_loadu_ps(from + i + 8 * v));
+    }
+    keep_all();
+  }
+  AETH_BENCH_UNROLL
+  for (int v = 1; v < 8; ++v) sum[0] = _mm256_add_ps(sum[0], sum[v]);
+  return _mm256_cvtss_f32(sum[0]);
+}
+}  // namespace avx2
+
+namespace avx512 {
+[[gnu::noinline, gnu::target("avx512f")]] inline float multiply_add(aeth::Index steps, float factor,
+                                                                    float offset) {
+  __m512 const a = _mm512_set1_ps(factor), b = _mm512_set1_ps(offset);
+  __m512 sum[chains];
+  AETH_BENCH_UNROLL
+  for (int i = 0; i < chains; ++i) sum[i] = _mm512_set1_ps(static_cast<float>(i));
+  for (aeth::Index s = 0; s < steps; ++s) {
+    AETH_BENCH_UNROLL
+    for (int i = 0; i < chains; ++i) sum[i] = _mm512_fmadd_ps(sum[i], a, b);
+  }
+  __m512 total = sum[0];
+  AETH_BENCH_UNROLL
+  for (int i = 1; i < chains; ++i) total = _mm512_add_ps(total, sum[i]);
+  float lanes[16], result = 0;
+  _mm512_storeu_ps(lanes, total);
+  for (float const lane : lanes) result += lane;
+  return result;
+}
+
+[[gnu::noinline, gnu::target("avx512f")]] inline float read(float const* from, aeth::Index size,
+                                                            aeth::Index passes) {
+  __m512 sum[4];
+  AETH_BENCH_UNROLL
+  for (int v = 0; v < 4; ++v) sum[v] = _mm512_setzero_ps();
+  for (aeth::Index pass = 0; pass < passes; ++pass) {
+    for (aeth::Index i = 0; i < size; i += 64) {
+      AETH_BENCH_UNROLL
+      for (int v = 0; v < 4; ++v) sum[v] = _mm512_add_ps(sum[v], _mm512_loadu_ps(from + i + 16 * v));
+    }
+    keep_all();
+  }
+  float lanes[16];
+  _mm512_storeu_ps(lanes, _mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3])));
+  return lanes[0];
+}
+}  // namespace avx512
+#endif
+
+inline PeakLoops peak_loops(aeth::SimdLevel level) {
+#if AETH_X86_64
+  if (level == aeth::SimdLevel::avx512) return {avx512::multiply_add, avx512::read, 16};
+  if (level == aeth::SimdLevel::avx2) return {avx2::multiply_add, avx2::read, 8};
+#endif
+  (void)level;
+  return {baseline::multiply_add, baseline::read, 4};
+}
+
+/// Peaks of one level and number of threads. They are the best sample, not the median: a limit is what can be
+/// reached.
+class MachinePeak {
+ public:
+  static constexpr int samples = 40;
+
+  MachinePeak(aeth::SimdLevel level, int threads)
+      : loops_(peak_loops(level)), threads_(threads), pool_(threads) {}
+
+  /// GFLOP/s in FP32, two per multiply-add.
+  double compute() {
+    if (gflops_ > 0) return gflops_;
+    constexpr aeth::Index steps = 20000;
+    Samples const times = sample([&] {
+      pool_.run(threads_, [&](aeth::Index, int) { keep(loops_.multiply_add(steps, one_, tiny_)); });
+    });
+    double const flop = 2.0 * loops_.lanes * chains * static_cast<double>(steps) * threads_;
+    return gflops_ = flop / times.fastest() * 1e-9;
+  }
+
+  /// GB/s when `bytes` are read again and again, each thread its part; from 256 MiB on no cache holds them.
+  double bandwidth(double bytes) {
+    auto const floats = static_cast<aeth::Index>(bytes / sizeof(float));
+    aeth::Index const part = aeth::max(aeth::min(floats, largest) / threads_ / 64 * 64, aeth::Index{64});
+    if (auto const known = bandwidths_.find(part); known != bandwidths_.end()) return known->second;
+    if (buffer_.size() < part * threads_) buffer_ = aeth::Buffer<float>(part * threads_);
+    aeth::Index const passes = aeth::max((aeth::Index{1} << 20) / (part * threads_), aeth::Index{1});
+    Samples const times = sample([&] {
+      pool_.run(threads_,
+                [&](aeth::Index i, int) { keep(loops_.read(buffer_.data() + i * part, part, passes)); });
+    });
+    double const read = static_cast<double>(part * threads_ * passes) * sizeof(float);
+    return bandwidths_[part] = read / times.fastest() * 1e-9;
+  }
+
+ private:
+  static constexpr aeth::Index largest = aeth::Index{1} << 26;  // 256 MiB
+
+  template <class Body>
+  static Samples sample(Body const& body) {
+    return measure({.seconds = 0.002, .samples = samples}, body);
+  }
+
+  PeakLoops loops_;
+  int threads_;
+  aeth::ThreadPool pool_;
+  aeth::Buffer<float> buffer_;
+  std::map<aeth::Index, double> bandwidths_;
+  double gflops_ = 0;
+  // Not known to the compiler, and such that the sums stay normal numbers.
+  float volatile one_source_ = 0.999f, tiny_source_ = 1e-3f;
+  float one_ = one_source_, tiny_ = tiny_source_;
+};
+
+/// The least time in which the machine could do it, and which of its limits that is.
+struct Limit {
+  double seconds = 0;
+  char const* by = "compute";
+};
+inline Limit limit_of(MachinePeak& peak, double flop, double bytes, double working_set) {
+  double const compute = flop * 1e-9 / peak.compute();
+  double const memory = bytes > 0 ? bytes * 1e-9 / peak.bandwidth(working_set) : 0;
+  return memory > compute ? Limit{memory, "memory"} : Limit{compute, "compute"};
+}
+
+/// A row for the multiply-adds. Made anew when a run ends, it shows whether the machine has changed
+/// meanwhile.
+inline void report_compute(Report& report, MachinePeak& peak, std::string const& config, int threads,
+                           aeth::SimdLevel level) {
+  double const gflops = peak.compute();
+  report.add({.bench = "machine.multiply_add",
+              .config = config,
+              .precision = "fp32",
+              .unit = "GFLOP/s",
+              .value = gflops,
+              .least = gflops,
+              .most = gflops,
+              .samples = MachinePeak::samples},
+             threads, aeth::to_string(level));
+}
+
+/// Rows for the limits themselves: one thread and all, every level of the machine.
+inline void report_peaks(Options const& o, Report& report) {
+  std::vector<int> counts{1};
+  if (o.threads > 1) counts.push_back(o.threads);
+  for (int const threads : counts)
+    for (auto const level : {aeth::SimdLevel::scalar, aeth::SimdLevel::avx2, aeth::SimdLevel::avx512}) {
+      if (level > o.level) continue;
+      MachinePeak peak(level, threads);
+      report_compute(report, peak, "at the start", threads, level);
+      if (level != o.level) continue;
+      constexpr std::pair<char const*, double> sizes[] = {
+          {"64 KiB", 0x1p16}, {"1 MiB", 0x1p20}, {"8 MiB", 0x1p23}, {"256 MiB", 0x1p28}};
+      for (auto const& [name, bytes] : sizes) {
+        double const rate = peak.bandwidth(bytes);
+        report.add({.bench = "machine.read",
+                    .config = name,
+                    .precision = "fp32",
+                    .unit = "GB/s",
+                    .value = rate,
+                    .least = rate,
+                    .most = rate,
+                    .samples = MachinePeak::samples},
+                   threads, aeth::to_string(level));
+      }
+    }
+}
+
+/// To be called when all else is done.
+inline void report_peak_again(Options const& o, Report& report) {
+  MachinePeak peak(o.level, o.threads);
+  report_compute(report, peak, "at the end", o.threads, o.level);
+}
+
+}  // namespace bench
