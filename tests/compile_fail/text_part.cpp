@@ -1,5 +1,5 @@
 // A message part must have a text form.
-// expect: append_text
+// expect: TextPart
 #include "aeth/core/text.hpp"
 
 struct Opaque {};

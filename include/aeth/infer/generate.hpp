@@ -87,7 +87,7 @@ template <class Model>
   auto const emit = [&](std::string_view more, bool last) {
     pending += more;
     std::size_t cut = pending.npos;
-    for (std::string const& s : options.stop) cut = std::min(cut, pending.find(s));
+    for (std::string const& s : options.stop) cut = (std::min)(cut, pending.find(s));
     bool const stopped = cut != pending.npos;
     if (!stopped) cut = last ? pending.size() : pending.size() - detail::held_for_stop(pending, options.stop);
     std::string const ready = pending.substr(0, cut);

@@ -12,9 +12,8 @@
 
 namespace aeth::io {
 
-static_assert(
-    std::endian::native == std::endian::little,
-    "aeth: tensor files are little-endian and are read in place; this machine is not little-endian");
+static_assert(std::endian::native == std::endian::little,
+              "tensor files are little-endian and are read in place; this machine is not little-endian");
 
 /// Every element type of the format, narrowest first.
 enum class DType {

@@ -130,21 +130,21 @@ struct Axis {
 
 /// An axis over the shown values among `values`, widened by `margin` of its length at both ends.
 [[nodiscard]] inline Axis fit_axis(std::vector<double> const& values, bool logarithmic, double margin) {
-  Axis axis{.low = std::numeric_limits<double>::max(),
+  Axis axis{.low = (std::numeric_limits<double>::max)(),
             .high = std::numeric_limits<double>::lowest(),
             .logarithmic = logarithmic};
   for (double const value : values) {
     if (!axis.shows(value)) continue;
     double const place = logarithmic ? std::log10(value) : value;
-    axis.low = std::min(axis.low, place);
-    axis.high = std::max(axis.high, place);
+    axis.low = (std::min)(axis.low, place);
+    axis.high = (std::max)(axis.high, place);
   }
   if (axis.low > axis.high) return {.low = 0.0, .high = 1.0, .logarithmic = logarithmic};
   double const length = axis.high - axis.low;
   // Equal values get room to both sides; so do values that differ by rounding only.
-  double const least = std::max(std::fabs(axis.low), std::fabs(axis.high)) * 1e-9;
+  double const least = (std::max)(std::fabs(axis.low), std::fabs(axis.high)) * 1e-9;
   double const room =
-      length > least ? length * margin : (logarithmic ? 0.5 : std::max(std::fabs(axis.low) * 0.1, 0.5));
+      length > least ? length * margin : (logarithmic ? 0.5 : (std::max)(std::fabs(axis.low) * 0.1, 0.5));
   axis.low -= room;
   axis.high += room;
   return axis;
@@ -170,7 +170,7 @@ struct Tick {
     if (mantissa.back() == '.') mantissa.pop_back();
     bool const negative = raw[e + 1] == '-';
     std::string exponent = raw.substr(e + 2);
-    exponent.erase(0, std::min(exponent.find_first_not_of('0'), exponent.size() - 1));
+    exponent.erase(0, (std::min)(exponent.find_first_not_of('0'), exponent.size() - 1));
     return mantissa + (negative ? "e-" : "e") + exponent;
   };
   if (largest < 1e-3 || largest >= 1e15) return scientific(value);
@@ -196,7 +196,7 @@ struct Tick {
   std::vector<Tick> out;
   double const length = axis.high - axis.low;
   if (axis.logarithmic && length > 0.6) {  // decades, with 2 and 5 between them where there is room
-    int const every = std::max(1, static_cast<int>(std::ceil(length / wanted)));
+    int const every = (std::max)(1, static_cast<int>(std::ceil(length / wanted)));
     bool const between = length * 3.0 <= wanted + 1.0;
     for (int decade = static_cast<int>(std::floor(axis.low)); decade <= static_cast<int>(axis.high) + 1;
          ++decade)
@@ -218,7 +218,7 @@ struct Tick {
                                 : rough > 2.0 * decade ? 5.0
                                 : rough > decade       ? 2.0
                                                        : 1.0);
-  double const largest = std::max(std::fabs(low), std::fabs(high));
+  double const largest = (std::max)(std::fabs(low), std::fabs(high));
   double const first = std::ceil(low / step - 1e-9);
   for (int i = 0; i <= 2 * wanted + 2; ++i) {
     double const value = (first + i) * step;

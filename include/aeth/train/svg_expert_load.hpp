@@ -132,11 +132,11 @@ inline void require_load(LoadChartOptions const& options, std::vector<double> co
   std::string body = detail::load_heading(options, left, top);
   double const wanted = std::clamp(22.0 * static_cast<double>(rows), 120.0, 600.0);
   double const height =
-      options.height > 0.0 ? std::max(options.height, top + 56.0 + 60.0) : top + wanted + 56.0;
+      options.height > 0.0 ? (std::max)(options.height, top + 56.0 + 60.0) : top + wanted + 56.0;
   double const bottom = height - 56.0;
   double const cell_width = (right - left) / static_cast<double>(experts);
   double const cell_height = (bottom - top) / static_cast<double>(rows);
-  double const gap = std::min(cell_width, cell_height) > 8.0 ? 1.0 : 0.0;
+  double const gap = (std::min)(cell_width, cell_height) > 8.0 ? 1.0 : 0.0;
   for (Index row = 0; row < rows; ++row)
     for (Index column = 0; column < experts; ++column)
       body += svg::rectangle(left + cell_width * static_cast<double>(column),
@@ -161,11 +161,11 @@ inline void require_load(LoadChartOptions const& options, std::vector<double> co
   double const left = 64.0, right = options.width - 28.0;
   double top = 14.0;
   std::string body = detail::load_heading(options, left, top);
-  double const height = std::max(options.height > 0.0 ? options.height : 320.0, top + 56.0 + 60.0);
+  double const height = (std::max)(options.height > 0.0 ? options.height : 320.0, top + 56.0 + 60.0);
   double const bottom = height - 56.0;
   svg::Axis axis{.low = 0.0, .high = 1.2};
   for (double const x : load)
-    if (svg::drawable(x)) axis.high = std::max(axis.high, x * 1.05);
+    if (svg::drawable(x)) axis.high = (std::max)(axis.high, x * 1.05);
   auto const pixel = [&](double value) { return bottom - (bottom - top) * axis.share(value); };
   for (auto const& tick : svg::ticks(axis, static_cast<int>((bottom - top) / 50.0) + 1)) {
     body += svg::line(left, pixel(tick.value), right, pixel(tick.value), svg::grid);

@@ -97,7 +97,7 @@ TEST_CASE("DeepSeek-V3's schedule at a scale of a step per 10 billion tokens") {
   CHECK(schedule.at(9999) == 7.3e-6);
 }
 
-TEST_CASE("options that make no sense are refused by name") {
+TEST_CASE("schedule options that make no sense are refused by name") {
   double const nan = std::numeric_limits<double>::quiet_NaN();
   double const infinity = std::numeric_limits<double>::infinity();
   for (double const peak : {0.0, -1.0, nan, infinity}) {

@@ -67,7 +67,7 @@ class HeaderReader {
       auto& extents = tensors_.back().shape;
       if (extents.size() == max_safetensors_rank)
         fail(SafetensorsFault::over_limit, where(), " has more than ", max_safetensors_rank, " extents");
-      if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+      if (value > static_cast<std::uint64_t>((std::numeric_limits<std::int64_t>::max)()))
         fail(SafetensorsFault::overflow, where(), " has an extent of ", value, ", more than 2^63 - 1");
       extents.push_back(value);
     } else {
