@@ -2,17 +2,22 @@
 /// multiply-adds per second, and bytes read per second from buffers of a given size.
 #pragma once
 
-#include <cstdint>
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <map>
+#include <thread>
 #include <utility>
 #include <vector>
 
-#include "aeth/backend/cpu/thread_pool.hpp"
 #include "aeth/core/buffer.hpp"
 #include "support/harness.hpp"
 
 #if AETH_X86_64
 #include <immintrin.h>
+#endif
+#if defined(__linux__)
+#include <sched.h>
 #endif
 
 #if defined(__clang__)
@@ -161,24 +166,24 @@ inline PeakLoops peak_loops(aeth::SimdLevel level) {
   return {baseline::multiply_add, baseline::read, 4};
 }
 
-/// Peaks of one level and number of threads. They are the best sample, not the median: a limit is what can be
-/// reached.
+/// Peaks of one level and number of threads. They are the best of many short samples, not the median: a limit
+/// is what can be reached, and on a machine that others use too, a short sample has a chance to be alone.
+///
+/// The threads are its own and begin together: a pool would let one thread do the work of another that is
+/// late, and so take the peak of one core for that of all. Each stays on a core.
 class MachinePeak {
  public:
   static constexpr int samples = 40;
 
-  MachinePeak(aeth::SimdLevel level, int threads)
-      : loops_(peak_loops(level)), threads_(threads), pool_(threads) {}
+  MachinePeak(aeth::SimdLevel level, int threads) : loops_(peak_loops(level)), threads_(threads) {}
 
   /// GFLOP/s in FP32, two per multiply-add.
   double compute() {
     if (gflops_ > 0) return gflops_;
-    constexpr aeth::Index steps = 20000;
-    Samples const times = sample([&] {
-      pool_.run(threads_, [&](aeth::Index, int) { keep(loops_.multiply_add(steps, one_, tiny_)); });
-    });
+    constexpr aeth::Index steps = 200000;
+    double const seconds = best([&](aeth::Index) { keep(loops_.multiply_add(steps, one_, tiny_)); });
     double const flop = 2.0 * loops_.lanes * chains * static_cast<double>(steps) * threads_;
-    return gflops_ = flop / times.fastest() * 1e-9;
+    return gflops_ = flop / seconds * 1e-9;
   }
 
   /// GB/s when `bytes` are read again and again, each thread its part; from 256 MiB on no cache holds them.
@@ -187,26 +192,62 @@ class MachinePeak {
     aeth::Index const part = aeth::max(aeth::min(floats, largest) / threads_ / 64 * 64, aeth::Index{64});
     if (auto const known = bandwidths_.find(part); known != bandwidths_.end()) return known->second;
     if (buffer_.size() < part * threads_) buffer_ = aeth::Buffer<float>(part * threads_);
-    aeth::Index const passes = aeth::max((aeth::Index{1} << 20) / (part * threads_), aeth::Index{1});
-    Samples const times = sample([&] {
-      pool_.run(threads_,
-                [&](aeth::Index i, int) { keep(loops_.read(buffer_.data() + i * part, part, passes)); });
-    });
+    aeth::Index const passes = aeth::max((aeth::Index{1} << 24) / part, aeth::Index{1});
+    double const seconds =
+        best([&](aeth::Index i) { keep(loops_.read(buffer_.data() + i * part, part, passes)); });
     double const read = static_cast<double>(part * threads_ * passes) * sizeof(float);
-    return bandwidths_[part] = read / times.fastest() * 1e-9;
+    return bandwidths_[part] = read / seconds * 1e-9;
   }
 
  private:
   static constexpr aeth::Index largest = aeth::Index{1} << 26;  // 256 MiB
 
+  /// Least seconds of all samples, the first and unmeasured one excepted.
   template <class Body>
-  static Samples sample(Body const& body) {
-    return measure({.seconds = 0.002, .samples = samples}, body);
+  double best(Body const& body) const {
+    double least = together(body);
+    for (int i = 0; i < samples; ++i) least = i == 0 ? together(body) : std::min(least, together(body));
+    return least;
+  }
+
+  /// body(i) on each thread i at once: seconds from the first begin to the last end.
+  template <class Body>
+  double together(Body const& body) const {
+    std::vector<double> begin(static_cast<std::size_t>(threads_)), end(begin);
+    std::atomic<int> absent = threads_;
+    auto const work = [&](int i) {
+      stay_on_core(i);
+      absent.fetch_sub(1);
+      while (absent.load() > 0) std::this_thread::yield();
+      begin[static_cast<std::size_t>(i)] = now(Clock::wall);
+      body(i);
+      end[static_cast<std::size_t>(i)] = now(Clock::wall);
+    };
+    std::vector<std::thread> all;
+    for (int i = 0; i < threads_; ++i) all.emplace_back(work, i);
+    for (auto& thread : all) thread.join();
+    return *std::max_element(end.begin(), end.end()) - *std::min_element(begin.begin(), begin.end());
+  }
+
+  /// Keeps the calling thread on the i-th core that this process may use, where the system lets us.
+  static void stay_on_core(int i) {
+#if defined(__linux__)
+    cpu_set_t allowed, one;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
+      if (!CPU_ISSET(core, &allowed) || i-- > 0) continue;
+      CPU_ZERO(&one);
+      CPU_SET(core, &one);
+      (void)sched_setaffinity(0, sizeof one, &one);
+      return;
+    }
+#else
+    (void)i;
+#endif
   }
 
   PeakLoops loops_;
   int threads_;
-  aeth::ThreadPool pool_;
   aeth::Buffer<float> buffer_;
   std::map<aeth::Index, double> bandwidths_;
   double gflops_ = 0;
