@@ -1,6 +1,7 @@
-// Prints the model card of a preset: parameters, FLOPs, cache and training memory. All numbers are
-// compile-time constants of the library; `tests/static/model_card.cpp` proves them against the published
-// ones. test: deepseek_v3
+// Prints the model card of a preset: parameters, FLOPs, cache and training memory. All numbers are compile-time constants of
+// the library; `tests/static/model_card.cpp` proves them against the published ones.
+//
+// test: deepseek_v3
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <map>
@@ -20,6 +21,7 @@ int main(int argc, char** argv) {
       {"moonlight_16b_a3b", presets::moonlight_16b_a3b},
       {"kimi_k2", presets::kimi_k2},
       {"tiny", presets::tiny},
+      {"micro", presets::micro},
       {"mini", presets::mini},
       {"medium", presets::medium},
   };
@@ -27,6 +29,7 @@ int main(int argc, char** argv) {
   std::string name = "deepseek_v3";
   int context = 4096;
   bool as_code = false;
+  app.option_defaults()->take_last();  // an option given twice: the last one counts
   app.add_option("preset", name, "One of the presets")->check(CLI::IsMember(models))->capture_default_str();
   app.add_option("--context", context, "Tokens before the one whose cost is counted")
       ->check(CLI::Range(1, 1 << 24))

@@ -6,6 +6,7 @@
 
 #include "aeth/aeth.hpp"
 #include "aeth/data/tokenizer_json.hpp"
+#include "aeth/train/agreement.hpp"
 #include "aeth/train/checkpoint.hpp"
 #include "support/console.hpp"
 #include "support/demo_model.hpp"
@@ -19,11 +20,13 @@ namespace fs = std::filesystem;
 struct Arguments {
   std::string source = console::cxx_headers();
   std::string folder = "out/demo";
-  std::vector<std::string> patterns{"*.h", "*.hpp", "*.tcc", std::string(io::no_extension)};
+  std::vector<std::string> patterns{
+      "*.h",   "*.hpp", "*.tcc", "*.c",  "*.cc",   "*.cpp", "*.py",
+      "*.txt", "*.md",  "*.rs",  "*.go", "*.java", "*.js",  std::string(io::no_extension)};
   train::TrainerOptions options = demo::options();
   double validation_share = 0.05, fim_rate = 0.1;
   int threads = 0;
-  bool resume = false;
+  bool resume = false, overwrite = false;
 };
 
 /// Everything between reading text and a trained model in the run's folder.
@@ -31,10 +34,20 @@ ExitCode train_model(Arguments const& a) {
   expect<DataError>(!a.source.empty(),
                     "no C++ library headers below /usr/include/c++; name a text file or folder with "
                     "--data");
-  fs::create_directories(a.folder);
+  std::error_code error;
+  std::string const checkpoints = a.folder + "/checkpoints";
+  expect<UsageError>(
+      a.resume || a.overwrite || !fs::exists(checkpoints, error), "'", a.folder,
+      "' holds another run; continue it with --resume, replace it with --overwrite, or name another folder "
+      "with --out");
+  if (a.overwrite) fs::remove_all(checkpoints, error);
+  fs::create_directories(a.folder, error);
+  expect<IoError>(!error, "cannot make the folder '", a.folder, "': ", error.message(),
+                  "; name another with --out");
   data::SourceReport report;
-  auto split = data::split_documents(data::read_source(a.source, {.patterns = a.patterns}, &report),
-                                     {.fraction = a.validation_share});
+  auto documents = data::read_source(a.source, {.patterns = a.patterns}, &report);
+  if (documents.size() == 1) documents = console::cut_in_parts(documents[0].text);
+  auto split = data::split_documents(std::move(documents), {.fraction = a.validation_share});
   std::cout << "text: " << report.documents << " documents, " << report.bytes << " bytes from " << a.source
             << "; " << split.validation.size() << " documents (" << split.validation_bytes
             << " bytes) for validation, none of them similar to one trained on\n";
@@ -45,7 +58,6 @@ ExitCode train_model(Arguments const& a) {
   if (made.stopped_early)
     std::cout << "note: the text supports only " << made.vocab_size << " of the model's "
               << demo::config.vocab_size << " tokens; the others are never produced\n";
-  data::save_tokenizer_json(tokenizer, a.folder + "/tokenizer.json");
   auto const training = data::pack(split.training, tokenizer, {.rate = a.fim_rate, .seed = a.options.seed});
   auto const validation = data::pack(split.validation, tokenizer);
 
@@ -67,12 +79,13 @@ ExitCode train_model(Arguments const& a) {
   console::save_on_signal();
   train::Trainer trainer(
       model, {training, validation, split.validation_bytes, tokenizer.special_tokens().eos}, options);
-  std::string const checkpoints = a.folder + "/checkpoints";
   if (a.resume)
     for (auto const& notice : train::resume(trainer, checkpoints)) std::cout << "note: " << notice << '\n';
+  data::save_tokenizer_json(tokenizer, a.folder + "/tokenizer.json");
   log.emplace(a.folder, trainer.state().step);
   trainer.save = [&] { (void)train::save_checkpoint(trainer, checkpoints); };
   trainer.run();
+  console::end_on_signal();
   if (console::stop_requested) {
     std::cout << "\nstopped at step " << trainer.state().step << ", saved in " << checkpoints
               << "; go on with --resume\n";
@@ -91,9 +104,11 @@ ExitCode train_model(Arguments const& a) {
   };
   std::cout << "\nbits per byte: aeth " << fixed(trainer.bits_per_byte(result), 3) << ", gzip "
             << bits("gzip -9") << ", xz " << bits("xz -9") << "\n";
-  if (result.mtp_targets > 0)
-    std::cout << "second token ahead: " << fixed(result.mtp_loss(), 3) << " nats, first "
-              << fixed(result.loss(), 3) << "\n";
+  if (a.options.loss.mtp_weight > 0)
+    std::cout << "multi-token prediction: next token " << fixed(result.loss(), 3) << " nats, the one after "
+              << fixed(result.mtp_loss(), 3) << " nats; it agrees with the main model's own choice "
+              << fixed(100.0 * train::second_token_agreement(model, trainer.validation()).share(), 1)
+              << " % of the time\n";
   std::cout << "pictures: " << log->pictures(trainer.stepper().load()) << "\n";
   demo::show_completions(model, tokenizer, split.validation.front().text);
   return ExitCode::ok;
@@ -105,8 +120,11 @@ int main(int argc, char** argv) {
   CLI::App app("Trains a DeepSeek-V3-style model (MLA, mixture of experts, multi-token prediction) on text.");
   Arguments a;
   auto& o = a.options;
+  app.option_defaults()->take_last();  // an option given twice: the last one counts
   app.add_option("--data", a.source, "A text file, or a folder")->capture_default_str();
-  app.add_option("--pattern", a.patterns, "File names to take from the folder")->capture_default_str();
+  app.add_option("--pattern", a.patterns, "File names to take from the folder")
+      ->capture_default_str()
+      ->take_all();
   app.add_option("--out", a.folder, "Where tokenizer, checkpoints, metrics and pictures go")
       ->capture_default_str();
   app.add_option("--minutes", o.minutes, "Time budget of training")->capture_default_str();
@@ -126,7 +144,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--save-every", o.save_every, "Steps between checkpoints; 0 = at the end only")
       ->capture_default_str();
-  app.add_option("--threads", a.threads, "0 = all cores");
+  app.add_option("--threads", a.threads, "0 = all cores")->check(CLI::Range(0, 1024));
+  app.add_flag("--overwrite", a.overwrite,
+               "Start a new run in a folder that holds another one, which is lost");
   app.add_flag("--resume", a.resume, "Continue from the checkpoints in --out");
   int code = 0;
   if (!console::parse(app, argc, argv, code)) return code;

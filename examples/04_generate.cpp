@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   CLI::App app("Completes or infills text with a model that aeth_train made.");
   Arguments a;
   auto& o = a.options;
+  app.option_defaults()->take_last();  // an option given twice: the last one counts
   app.add_option("prompt", a.prompt, "Text to continue; empty = the beginning of a document");
   app.add_option("--prefix", a.prefix, "Infilling: text before the gap");
   app.add_option("--suffix", a.suffix, "Infilling: text after the gap");
@@ -60,11 +61,11 @@ int main(int argc, char** argv) {
   app.add_option("--min-p", o.sampler.min_p, "Keep tokens this likely relative to the first")
       ->capture_default_str();
   app.add_option("--seed", o.sampler.seed, "Of the sampler")->capture_default_str();
-  app.add_option("--stop", o.stop, "End before this text; may be given several times");
+  app.add_option("--stop", o.stop, "End before this text->take_all(); may be given several times");
   app.add_option("--cache", a.cache, "latent: small and fast; expanded: bit for bit as in training")
       ->check(CLI::IsMember({"latent", "expanded"}))
       ->capture_default_str();
-  app.add_option("--threads", a.threads, "0 = all cores");
+  app.add_option("--threads", a.threads, "0 = all cores")->check(CLI::Range(0, 1024));
   int code = 0;
   if (!console::parse(app, argc, argv, code)) return code;
   return console::guarded([&] { return generate(a); });

@@ -14,9 +14,11 @@
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "aeth/core/error.hpp"
 #include "aeth/core/text.hpp"
+#include "aeth/data/document.hpp"
 #include "aeth/train/options.hpp"
 
 namespace console {
@@ -53,10 +55,18 @@ inline std::atomic<bool> stop_requested{false};
 /// The first Ctrl-C or SIGTERM asks the training loop to save and return, the second ends the program.
 inline void save_on_signal() {
   auto const handler = [](int signal) {
-    if (stop_requested.exchange(true)) std::signal(signal, SIG_DFL);
+    if (!stop_requested.exchange(true)) return;
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
   };
   std::signal(SIGINT, handler);
   std::signal(SIGTERM, handler);
+}
+
+/// After the loop: signals end the program again.
+inline void end_on_signal() {
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
 }
 
 inline std::string minutes(double seconds) {
@@ -75,7 +85,8 @@ class ProgressLine {
     if (p.bits_per_byte > 0) line += "  validation " + aeth::fixed(p.bits_per_byte, 3) + " bits/byte";
     line += "  rate " + aeth::fixed(p.rate * 1e3, 2) + "e-3  " + aeth::fixed(p.tokens_per_second, 0) +
             " tokens/s";
-    line += "  largest expert load " + aeth::fixed(p.largest_load, 2) + "  left " + minutes(p.seconds_left);
+    line +=
+        "  expert load violation " + aeth::fixed(p.max_violation, 2) + "  left " + minutes(p.seconds_left);
     if (terminal_)
       std::fprintf(stdout, "\r\033[K%s%s", line.c_str(), p.validated ? "\n" : "");
     else
@@ -95,6 +106,19 @@ inline std::string cxx_headers() {
   for (auto const& entry : std::filesystem::directory_iterator("/usr/include/c++", error))
     newest = std::max(newest, std::atoi(entry.path().filename().c_str()));
   return newest > 0 ? aeth::text("/usr/include/c++/", newest) : std::string();
+}
+
+/// A single text as documents of about 8 KiB that end with a line, so that some can be held back for validation.
+inline std::vector<aeth::data::Document> cut_in_parts(std::string_view text) {
+  constexpr std::size_t size = 8192;
+  std::vector<aeth::data::Document> parts;
+  while (!text.empty()) {
+    std::size_t const line = text.size() > size ? text.find('\n', size) : text.npos;
+    std::size_t const end = line == text.npos ? text.size() : line + 1;
+    parts.push_back({aeth::text("part ", parts.size() + 1), std::string(text.substr(0, end))});
+    text.remove_prefix(end);
+  }
+  return parts;
 }
 
 /// Bytes that `command` (reading standard input) makes of a file; 0 if the command is not there.

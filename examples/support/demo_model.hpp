@@ -1,6 +1,9 @@
 /// The model that the training and generation examples share.
 #pragma once
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -9,17 +12,25 @@
 
 namespace demo {
 
-inline constexpr aeth::ModelConfig config = aeth::presets::mini;
+inline constexpr aeth::ModelConfig config = aeth::presets::micro;
 using Model = aeth::Model<config, aeth::Fp32>;
 
 /// What was found to train it well in a few minutes on two cores.
 [[nodiscard]] inline aeth::train::TrainerOptions options() {
-  return {};
+  return {.batch_rows = 4,
+          .length = 256,
+          .peak_rate = 4e-3,
+          .loss = {.mtp_weight = 0.1},
+          .validate_every = 200,
+          .save_every = 500};
 }
 
 inline void show(std::string_view title, std::string_view before, std::string_view made,
                  std::string_view after = "") {
-  std::cout << "\n--- " << title << "\n" << before << "\033[7m" << made << "\033[0m" << after << "\n";
+  bool const terminal = isatty(STDOUT_FILENO) != 0;
+  std::cout << "\n--- " << title << "\n"
+            << before << (terminal ? "\033[7m" : "[[") << made << (terminal ? "\033[0m" : "]]") << after
+            << "\n";
 }
 
 /// Two completions and one infilling, greedy, so that equal runs print equal text.
@@ -31,9 +42,15 @@ inline void show_completions(Model const& model, aeth::data::Tokenizer const& to
         aeth::infer::generate(model, tokenizer, aeth::infer::completion_prompt(tokenizer, prompt), options);
     show("completion", prompt, made.text);
   }
-  std::size_t const middle = unseen.size() / 2;
-  std::string_view const prefix = unseen.substr(middle - std::min<std::size_t>(middle, 200), 200);
-  std::string_view const suffix = unseen.substr(std::min(middle + 60, unseen.size()), 200);
+  // The gap is about 60 bytes in the middle; cuts move back to the beginning of a character.
+  auto const cut = [&](std::size_t at) {
+    for (at = std::min(at, unseen.size()); at > 0 && at < unseen.size() && (unseen[at] & 0xC0) == 0x80;) --at;
+    return at;
+  };
+  std::size_t const middle = cut(unseen.size() / 2), begin = cut(middle - std::min<std::size_t>(middle, 200));
+  std::size_t const after = cut(middle + 60), end = cut(after + 200);
+  std::string_view const prefix = unseen.substr(begin, middle - begin);
+  std::string_view const suffix = unseen.substr(after, end - after);
   auto const made =
       aeth::infer::generate(model, tokenizer, aeth::infer::infill_prompt(tokenizer, prefix, suffix), options);
   show("infilling, in a file not trained on", prefix, made.text, suffix);

@@ -23,9 +23,8 @@ class RunLog {
  public:
   /// Starts new files, or continues old ones after `step`.
   RunLog(std::string folder, aeth::Index step) : folder_(std::move(folder)) {
-    std::vector<std::string> const columns{
-        "loss",          "mtp_loss",      "balance_loss",       "bits_per_byte",
-        "learning_rate", "gradient_norm", "largest_expert_load"};
+    std::vector<std::string> const columns{"loss",          "mtp_loss",      "balance_loss", "bits_per_byte",
+                                           "learning_rate", "gradient_norm", "max_violation"};
     using aeth::train::MetricsFormat;
     for (auto const format : {MetricsFormat::jsonl, MetricsFormat::csv})
       writers_.push_back(std::make_unique<aeth::train::MetricsWriter>(aeth::train::MetricsOptions{
@@ -38,7 +37,7 @@ class RunLog {
   void add(aeth::train::Progress const& p) {
     double const bits = p.validated ? p.bits_per_byte : std::numeric_limits<double>::quiet_NaN();
     std::vector<double> const row{p.loss.main, p.loss.mtp,      p.loss.balance, bits,
-                                  p.rate,      p.gradient_norm, p.largest_load};
+                                  p.rate,      p.gradient_norm, p.max_violation};
     for (auto& writer : writers_) writer->append(p.step, row);
   }
 

@@ -41,6 +41,7 @@ static_assert(validate_model<presets::deepseek_v3>());
 static_assert(validate_model<presets::moonlight_16b_a3b>());
 static_assert(validate_model<presets::kimi_k2>());
 static_assert(validate_model<presets::tiny>());
+static_assert(validate_model<presets::micro>());
 static_assert(validate_model<presets::mini>());
 static_assert(validate_model<presets::medium>());
 static_assert(validate_mla<presets::tiny.mla>());

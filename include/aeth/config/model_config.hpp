@@ -9,7 +9,7 @@ namespace aeth {
 /// YaRN context extension of the rotary frequencies; off while `factor` is 1.
 ///
 /// source   Peng et al. 2023, arXiv:2309.00071; as DeepSeek uses it: DeepSeek-V3 inference code,
-/// `precompute_freqs_cis`
+///          `precompute_freqs_cis`
 struct YarnConfig {
   double factor = 1.0;          ///< rope_scaling.factor; 1 = no YaRN
   int original_context = 4096;  ///< rope_scaling.original_max_position_embeddings

@@ -87,8 +87,7 @@ struct LineProblem {
 /// beginning is ignored.
 ///
 /// errors   DataError naming line, byte offset and reason at the first bad line under BadLine::stop;
-/// DataError if no
-///          document remains
+///          DataError if no document remains
 [[nodiscard]] inline std::vector<Document> parse_jsonl(std::string_view content, std::string const& name,
                                                        JsonlOptions const& options = {},
                                                        JsonlReport* report = nullptr) {

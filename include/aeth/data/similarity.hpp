@@ -93,8 +93,7 @@ constexpr void for_each_line(std::string_view text, Visit&& visit) {
 /// counts stay alone.
 ///
 /// cost     lines · 64 steps: a document is compared with the last 64 before it that share a line, which is
-/// enough
-///          to link copies one to the next; 16 bytes of memory per distinct line
+///          enough to link copies one to the next; 16 bytes of memory per distinct line
 [[nodiscard]] inline std::vector<std::size_t> similarity_groups(std::span<Document const> documents,
                                                                 SimilarityOptions const& options = {}) {
   constexpr std::size_t look_back = 64;

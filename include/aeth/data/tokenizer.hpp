@@ -1,8 +1,7 @@
 /// Byte-level byte-pair encoding: text to token ids and back, lossless for any bytes.
 ///
 /// source   Sennrich et al. 2016, arXiv:1508.07909; byte level: Radford et al. 2019; the pre-tokenizer and
-/// the
-///          special tokens: DeepSeek-V3, arXiv:2412.19437, §4.1
+///          the special tokens: DeepSeek-V3, arXiv:2412.19437, §4.1
 #pragma once
 
 #include <algorithm>

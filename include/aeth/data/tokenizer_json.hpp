@@ -29,7 +29,7 @@ inline constexpr std::uint64_t max_tokenizer_bytes = std::uint64_t{256} << 20;
 /// The tokenizer in a file's content; `name` is for messages.
 ///
 /// errors   DataError with the rule that is broken and the index of the merge or added token; as
-/// check_vocabulary()
+///          check_vocabulary()
 [[nodiscard]] inline Tokenizer parse_tokenizer_json(std::string_view content, std::string const& name) {
   Vocabulary vocabulary = detail::TokenizerReader(name).read(content);
   try {

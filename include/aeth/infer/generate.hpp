@@ -53,9 +53,8 @@ namespace detail {
 
 /// Continues prompt ids. End-of-document and FIM tokens end the text.
 ///
-/// errors   UsageError for an empty prompt, empty stop strings or bad options; ShapeError if prompt and
-/// max_tokens do not
-///          fit into the model's context
+/// errors   UsageError for an empty prompt, empty stop strings or bad options, or if prompt and max_tokens do
+///          not fit into the model's context
 template <class Model>
 [[nodiscard]] Generation generate(Model const& model, data::Tokenizer const& tokenizer,
                                   std::vector<std::int32_t> const& prompt,
@@ -68,7 +67,7 @@ template <class Model>
     expect<UsageError>(!s.empty(), "generate: a stop string is empty; it would end every text at once");
   Sampler sampler(options.sampler);
   Index const room = Model::config.max_context - static_cast<Index>(prompt.size());
-  expect<ShapeError>(room >= options.max_tokens, "generate: a prompt of ", prompt.size(),
+  expect<UsageError>(room >= options.max_tokens, "generate: a prompt of ", prompt.size(),
                      " tokens and max_tokens = ", options.max_tokens,
                      " do not fit into the model's context of ", Model::config.max_context,
                      "; shorten one of them");
@@ -116,8 +115,7 @@ template <class Model>
     if (!emit(characters.feed(tokenizer.token_bytes(token)), false)) return result;
     if (i + 1 < options.max_tokens) logits = session.append({{0, {&token, 1}}});
   }
-  FinishReason const finish = result.finish;
-  if (emit(characters.flush(), true)) result.finish = finish;
+  (void)emit(characters.flush(), true);
   return result;
 }
 

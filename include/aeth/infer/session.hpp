@@ -36,7 +36,7 @@ struct Chunk {
 /// sequences, or on threads. With CacheForm::expanded they equal those of a training pass bit for bit.
 ///
 /// memory   per sequence and layer, capacity · (C + R) activations for latent, capacity · (H·(N + U) + R) for
-/// expanded
+///          expanded
 template <class Model>
 class Session {
   static constexpr ModelConfig C = Model::config;
@@ -70,8 +70,7 @@ class Session {
   /// token, or [T,V] of all; valid until the next call.
   ///
   /// errors   ShapeError if a sequence would outgrow the session, DataError for a token outside the
-  /// vocabulary; nothing is
-  ///          appended then
+  ///          vocabulary; nothing is appended then
   MatrixView<T> append(std::vector<Chunk> const& chunks, bool all_logits = false) {
     plan(chunks);
     auto& backend = model_.backend();

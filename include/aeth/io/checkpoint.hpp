@@ -66,8 +66,7 @@ class CheckpointWriter {
   /// Writes DIR/step-….safetensors, then DIR/latest, then removes older ones. No copy of the tensors is made.
   ///
   /// errors   UsageError or ShapeError for tensors or notes that make no file; IoError if it cannot be
-  /// written.
-  ///          Older checkpoints stay then.
+  ///          written. Older checkpoints stay then.
   /// cost     one write and one hash over all bytes; four flushes to the disk
   WrittenCheckpoint write(std::uint64_t step, std::span<TensorEntry const> tensors, Metadata metadata = {}) {
     expect<UsageError>(

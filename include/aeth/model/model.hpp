@@ -117,9 +117,7 @@ class Model {
     if constexpr (rounds_weights)
       for (ParameterInfo const& p : parameters_)
         for (Index i = p.offset; i < p.offset + p.size(); ++i)
-          rounded_[i] = p.kind == nn::ParameterKind::norm
-                            ? weights_[i]
-                            : static_cast<Master>(typename P::Weight(weights_[i]));
+          rounded_[i] = is_exact(p.kind) ? weights_[i] : static_cast<Master>(typename P::Weight(weights_[i]));
     for_each_packed([&](nn::PackedWeights<Master>& w) {
       for (Index copy = 0; copy < w.copies; ++copy)
         backend_.pack_weights(
@@ -183,6 +181,11 @@ class Model {
   }
 
  private:
+  /// Kinds that no precision policy narrows.
+  static bool is_exact(nn::ParameterKind kind) {
+    return kind == nn::ParameterKind::norm || kind == nn::ParameterKind::router;
+  }
+
   template <class Visit>
   void visit_parameters(Visit&& visit) {
     visit("model.embed_tokens.weight", embedding_);

@@ -47,6 +47,8 @@ class Pass {
     input_ = input;
     tokens_ = input.tokens.size;
     check(input);
+    require_offsets("sequences", input.sequences);
+    require_offsets("segments", input.segments);
     place(*input.segments, balance_weight);
     for (auto& x : stream_) x = arena_.matrix<T>(tokens_, C.dim);
     normed_ = arena_.matrix<A>(tokens_, C.dim);
@@ -167,9 +169,17 @@ class Pass {
     for (Index k = 0; input.ahead && k < C.mtp_depth; ++k) below_vocab(input.ahead[k], "token ahead");
   }
 
+  /// Offsets must ascend from 0 to the number of tokens.
+  void require_offsets(char const* name, std::vector<Index> const* offsets) const {
+    expect<ShapeError>(offsets && offsets->size() >= 2 && offsets->front() == 0 && offsets->back() == tokens_,
+                       "pass: ", name, " must run from 0 to the number of tokens, ", tokens_);
+    for (std::size_t i = 1; i < offsets->size(); ++i)
+      expect<ShapeError>((*offsets)[i] > (*offsets)[i - 1], "pass: ", name, " must ascend; number ", i,
+                         " is ", (*offsets)[i], " after ", (*offsets)[i - 1]);
+  }
+
   void place(std::vector<Index> const& segments, double balance_weight) {
-    expect<ShapeError>(segments.size() >= 2 && segments.front() == 0 && segments.back() == tokens_,
-                       "pass: segments must run from 0 to the number of tokens, ", tokens_);
+    geometry_.spans.reserve(to_size(tokens_));
     positions_.resize(to_size(tokens_));
     geometry_.spans.clear();
     Index longest = 0;

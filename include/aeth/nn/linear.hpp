@@ -17,9 +17,10 @@ class Linear {
  public:
   using T = typename P::Master;
 
-  Linear(Index out, Index in) {
+  Linear(Index out, Index in, ParameterKind kind = ParameterKind::matrix) {
     weight_.rows = out;
     weight_.cols = in;
+    weight_.kind = kind;
   }
 
   template <class Visit>

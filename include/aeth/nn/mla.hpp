@@ -1,8 +1,8 @@
 /// Multi-head latent attention: keys and values of all heads come from one low-rank latent per token.
 ///
-/// legend   T tokens · D width · H heads · Q query rank · C latent rank · N, R, U non-rotary, rotary, value
-/// head sizes source   DeepSeek-V2, arXiv:2405.04434, §2.1 and eq. 37-47; DeepSeek-V3 inference code, class
-/// `MLA`
+/// legend   T tokens · D width · H heads · Q query rank · C latent rank
+///          N, R, U non-rotary, rotary and value head sizes
+/// source   DeepSeek-V2, arXiv:2405.04434, §2.1 and eq. 37-47; DeepSeek-V3 inference code, class `MLA`
 #pragma once
 
 #include <string>

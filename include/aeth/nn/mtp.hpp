@@ -2,8 +2,7 @@
 ///
 /// legend   T tokens · D width
 /// source   DeepSeek-V3, arXiv:2412.19437, §2.2, eq. 21-23; the embedding half comes first in eh_proj, as the
-/// released
-///          weights have it (README_WEIGHTS.md), not as eq. 21 prints it
+///          released weights have it (README_WEIGHTS.md), not as eq. 21 prints it
 #pragma once
 
 #include <string>

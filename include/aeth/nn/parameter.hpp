@@ -10,6 +10,7 @@ namespace aeth::nn {
 enum class ParameterKind {
   matrix,     ///< weight-decayed, drawn from a normal distribution
   embedding,  ///< rows of the vocabulary; drawn, and decayed like a matrix as the papers say nothing else
+  router,     ///< a matrix that is never rounded: routing stays exact under every precision policy
   norm,       ///< gain of an RMSNorm: starts at 1, not decayed
 };
 

@@ -14,7 +14,7 @@ namespace aeth::nn {
 /// units    eps is added to a mean square, so it has the unit of x²
 /// saves    inverse; backward is handed x again, accumulates d_gain, overwrites or continues dx
 /// source   Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4; its places in the block: DeepSeek-V3,
-/// arXiv:2412.19437, §2.1
+///          arXiv:2412.19437, §2.1
 template <class P, class B>
 class RmsNorm {
  public:

@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "aeth/config/model_config.hpp"
 #include "aeth/core/buffer.hpp"
@@ -67,8 +69,11 @@ class RotaryTable {
         sine[at] = -sine[at + 1];
       }
     }
-    cosine_ = static_cast<Buffer<T>&&>(cosine);
-    sine_ = static_cast<Buffer<T>&&>(sine);
+    // Passes and sessions hold pointers into the tables: outgrown ones stay.
+    outgrown_.push_back(std::move(cosine_));
+    outgrown_.push_back(std::move(sine_));
+    cosine_ = std::move(cosine);
+    sine_ = std::move(sine);
     positions_ = size;
   }
 
@@ -80,6 +85,7 @@ class RotaryTable {
   Index positions_ = 0;
   Buffer<T> cosine_;
   Buffer<T> sine_;
+  std::vector<Buffer<T>> outgrown_;
 };
 
 }  // namespace aeth::nn

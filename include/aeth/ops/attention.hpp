@@ -1,8 +1,9 @@
 /// The softmax cores of multi-head latent attention: expanded (per-head keys and values) and absorbed (the
 /// latent cache).
 ///
-/// legend   T query rows · S key rows · H heads · N, R, U non-rotary, rotary and value head sizes · C latent
-/// rank source   DeepSeek-V2, arXiv:2405.04434, §2.1.2-2.1.3 and appendix C
+/// legend   T query rows · S key rows · H heads · C latent rank
+///          N, R, U non-rotary, rotary and value head sizes
+/// source   DeepSeek-V2, arXiv:2405.04434, §2.1.2-2.1.3 and appendix C
 #pragma once
 
 #include <vector>
@@ -15,9 +16,9 @@ namespace aeth::ops {
 
 /// o_t = Σ_{j ≤ t} softmax_j(scale · q_t·k_j) v_j per head, within each span.
 ///
-/// shapes   q [T,H·(N+R)], kv [S,H·(N+U)] (per head: N of key, then U of value), k_pe [S,R] shared → o
-/// [T,H·U] saves    shift and 1/Σ of each softmax row, [T,H] cost     about 2·H·(N+R+U) FLOP per visible
-/// (query, key) pair; scratch per thread grows with S, never T×S
+/// shapes   q [T,H·(N+R)], kv [S,H·(N+U)] (per head: N of key, then U of value), k_pe [S,R] → o [T,H·U]
+/// saves    shift and 1/Σ of each softmax row, [T,H]
+/// cost     about 2·H·(N+R+U) FLOP per visible (query, key) pair; scratch per thread grows with S, never T×S
 template <class B, class X, class Y, class T>
 void attention(B& backend, AttentionShape const& shape, T scale, std::vector<AttentionSpan> const& spans,
                MatrixView<X> q, MatrixView<X> kv, MatrixView<X> k_pe, MatrixView<Y> o,

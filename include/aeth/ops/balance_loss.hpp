@@ -2,7 +2,7 @@
 ///
 /// legend   T tokens of one sequence · E experts · K per token
 /// source   DeepSeek-V3, arXiv:2412.19437, eq. 17-20; with softmax scores it is V2's expert-level loss,
-/// §2.2.3
+///          §2.2.3
 #pragma once
 
 #include <cstdint>

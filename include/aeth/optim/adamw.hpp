@@ -4,7 +4,7 @@
 ///   w ← w - η·λ·w - η · m/(1 - β1^t) / ( sqrt(v/(1 - β2^t)) + ε )
 ///
 /// source   Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2; constants: DeepSeek-V3,
-/// arXiv:2412.19437, §4.2
+///          arXiv:2412.19437, §4.2
 #pragma once
 
 #include <cmath>

@@ -117,7 +117,7 @@ struct CosineOptions {
 /// Warm-up, stable, decay; the decay can start whenever one likes, from any checkpoint of the stable part.
 ///
 /// source   Hu et al. 2024 (MiniCPM), arXiv:2404.06395; the square-root form: Hägele et al. 2024,
-/// arXiv:2405.18392
+///          arXiv:2405.18392
 struct WarmupStableDecayOptions {
   double peak = 0.0;
   double floor = 0.0;

@@ -4,8 +4,7 @@
 ///   b ← μ·b + g,   w ← w - η·λ·w - η·b        (Nesterov: g + μ·b in place of the last b)
 ///
 /// source   Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning";
-/// decay:
-///          Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 1
+///          decay: Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 1
 #pragma once
 
 #include <cmath>

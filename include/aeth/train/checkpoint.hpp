@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "aeth/core/error.hpp"
@@ -33,8 +34,9 @@ template <class T>
                   " is missing; this is no checkpoint of a training run");
   T value{};
   char const* const end = found->second.data() + found->second.size();
-  expect<IoError>(std::from_chars(found->second.data(), end, value).ptr == end, checkpoint.path(),
-                  ": the note ", name, " is '", found->second, "', which is no number");
+  auto const parsed = std::from_chars(found->second.data(), end, value);
+  expect<IoError>(parsed.ec == std::errc() && parsed.ptr == end, checkpoint.path(), ": the note ", name,
+                  " is '", found->second, "', which is no number");
   return value;
 }
 
@@ -42,9 +44,9 @@ template <class T>
 [[nodiscard]] inline std::uint64_t options_hash(TrainerOptions const& o) {
   io::Hash64 hash;
   hash.add(text(o.batch_rows, ' ', o.length, ' ', o.peak_rate, ' ', o.final_rate, ' ', o.warmup_steps, ' ',
-                o.adamw.beta1, ' ', o.adamw.beta2, ' ', o.adamw.epsilon, ' ', o.adamw.weight_decay, ' ',
-                o.adamw.clip, ' ', o.loss.mtp_weight, ' ', o.loss.balance_weight, ' ', o.bias_rate, ' ',
-                o.isolate_documents, ' ', o.seed));
+                o.decay_share, ' ', o.steps, ' ', o.adamw.beta1, ' ', o.adamw.beta2, ' ', o.adamw.epsilon,
+                ' ', o.adamw.weight_decay, ' ', o.adamw.clip, ' ', o.loss.mtp_weight, ' ',
+                o.loss.balance_weight, ' ', o.bias_rate, ' ', o.isolate_documents, ' ', o.seed));
   return hash.value();
 }
 
@@ -66,6 +68,7 @@ io::WrittenCheckpoint save_checkpoint(Trainer<Model>& trainer, std::string const
   moments(detail::first_moments, trainer.first_moments());
   moments(detail::second_moments, trainer.second_moments());
   io::Metadata notes{{"aeth.total_steps", text(state.total_steps)},
+                     {"aeth.decay_begin", text(state.decay_begin)},
                      {"aeth.seconds", text(state.seconds)},
                      {"aeth.data.epoch", text(state.position.epoch)},
                      {"aeth.data.row", text(state.position.row)},
@@ -80,8 +83,7 @@ io::WrittenCheckpoint save_checkpoint(Trainer<Model>& trainer, std::string const
 /// user to read.
 ///
 /// errors   IoError if no checkpoint is good, ConfigError if it is of another model, UsageError if the
-/// options that
-///          shape a run differ, DataError if the data do; the trainer keeps what it had
+///          options that shape a run differ, DataError if the data do; the trainer keeps what it had
 template <class Model>
 std::vector<std::string> resume(Trainer<Model>& trainer, std::string const& folder) {
   auto const checkpoint = io::CheckpointReader::latest(folder);
@@ -96,6 +98,7 @@ std::vector<std::string> resume(Trainer<Model>& trainer, std::string const& fold
   TrainerState state;
   state.step = static_cast<Index>(checkpoint.step());
   state.total_steps = detail::note<Index>(checkpoint, "aeth.total_steps");
+  state.decay_begin = detail::note<Index>(checkpoint, "aeth.decay_begin");
   state.seconds = detail::note<double>(checkpoint, "aeth.seconds");
   state.position = {detail::note<std::uint64_t>(checkpoint, "aeth.data.epoch"),
                     detail::note<Index>(checkpoint, "aeth.data.row"),

@@ -26,7 +26,8 @@ struct Progress {
   double tokens_per_second = 0.0;
   double seconds = 0.0;       ///< of training, over all sessions of the run
   double seconds_left = 0.0;  ///< estimate
-  double largest_load = 0.0;  ///< mean over layers of max_e load_e / mean load, of this batch
+  double max_violation =
+      0.0;  ///< expert load of this batch: mean over layers of max_e load_e / mean load - 1
 };
 
 /// The defaults train `presets::mini` in minutes.
@@ -48,7 +49,6 @@ struct TrainerOptions {
   Index validation_batches = 8;   ///< of intermediate validations; the last one takes all
   Index save_every = 0;           ///< steps; 0 = only at the end or when stopped
   std::uint64_t seed = 0;         ///< of initialisation and data order
-  std::string folder{};           ///< where metrics and checkpoints go; empty = nowhere
   std::function<void(Progress const&)> report{};  ///< called after each step, from the training thread
   std::atomic<bool> const* stop = nullptr;        ///< set by a signal handler: save and return
 };

@@ -12,13 +12,18 @@ namespace aeth::train {
 /// and is then fixed in steps: from there on a resumed run repeats an uninterrupted one exactly.
 class RunSchedule {
  public:
-  RunSchedule(TrainerOptions const& o, Index total_steps) : options_(o) {
-    if (total_steps > 0) fix(total_steps);
-    if (o.steps > 0) fix(o.steps);
+  explicit RunSchedule(TrainerOptions const& o) : options_(o) {
+    if (o.steps > 0) fix(o.steps, o.steps - static_cast<Index>(static_cast<double>(o.steps) * o.decay_share));
   }
 
-  /// 0 until known.
+  /// Goes on with an end that an earlier part of the run has fixed.
+  RunSchedule(TrainerOptions const& o, Index total_steps, Index decay_begin) : RunSchedule(o) {
+    if (total_steps > 0) fix(total_steps, decay_begin);
+  }
+
+  /// Both 0 until known.
   [[nodiscard]] Index total_steps() const { return total_steps_; }
+  [[nodiscard]] Index decay_begin() const { return decay_begin_; }
 
   [[nodiscard]] double rate(Index step) const { return schedule_.at(step); }
 
@@ -33,12 +38,9 @@ class RunSchedule {
   }
 
  private:
-  void fix(Index total_steps) {
-    fix(total_steps,
-        total_steps - static_cast<Index>(static_cast<double>(total_steps) * options_.decay_share));
-  }
   void fix(Index total_steps, Index decay_begin) {
     total_steps_ = total_steps;
+    decay_begin_ = decay_begin;
     Index const warmup = min(options_.warmup_steps, decay_begin);
     schedule_ = optim::warmup_stable_decay_schedule({.peak = options_.peak_rate,
                                                      .floor = options_.peak_rate * options_.final_rate,
@@ -50,6 +52,7 @@ class RunSchedule {
 
   TrainerOptions options_;
   Index total_steps_ = 0;
+  Index decay_begin_ = 0;
   optim::Schedule schedule_ = optim::warmup_stable_decay_schedule({.peak = options_.peak_rate,
                                                                    .floor = options_.peak_rate,
                                                                    .warmup_steps = options_.warmup_steps,

@@ -96,7 +96,7 @@ struct TextStyle {
 [[nodiscard]] inline std::string rectangle(double x, double y, double width, double height,
                                            std::string_view colour) {
   return text("<rect x=\"", coordinate(x), "\" y=\"", coordinate(y), "\" width=\"",
-              coordinate(std::max(width, 0.0)), "\" height=\"", coordinate(std::max(height, 0.0)),
+              coordinate((std::max)(width, 0.0)), "\" height=\"", coordinate((std::max)(height, 0.0)),
               "\" fill=\"", colour, "\"/>\n");
 }
 

@@ -24,6 +24,7 @@ namespace aeth::train {
 struct TrainerState {
   Index step = 0;         ///< optimizer steps done
   Index total_steps = 0;  ///< once the schedule has fixed it
+  Index decay_begin = 0;  ///< step from which the learning rate falls, fixed together with total_steps
   double seconds = 0.0;   ///< trained so far
   data::LoaderPosition position{};
 };
@@ -32,16 +33,16 @@ struct TrainerState {
 struct TrainingData {
   data::TokenCorpus const& training;
   data::TokenCorpus const& validation;
-  Index validation_bytes = 0;  ///< of the validation documents, for bits per byte
-  std::int32_t filler = 0;     ///< any valid token id
+  Index validation_bytes =
+      0;  ///< of the validation documents, for bits per byte; 0 = bits per byte are reported as 0
+  std::int32_t filler = 0;  ///< any valid token id
 };
 
 /// Trains a model with AdamW. One optimizer step: batch → gradients → clip → AdamW → selection biases.
 ///
 /// memory   beside the model: two moments per weight, and the activations of `micro_rows` rows
 /// errors   UsageError for options, DataError for data, NumericError if loss or gradients are not finite:
-/// nothing of
-///          that step is applied
+///          nothing of that step is applied
 template <class Model>
 class Trainer {
   using T = typename Model::Master;
@@ -53,11 +54,17 @@ class Trainer {
         stepper_(model, options_.micro_rows),
         loader_(data.training, {.rows = rows(), .batch_rows = options_.batch_rows, .seed = options_.seed}),
         validation_(data.validation, rows(options_.length / 2), options_.batch_rows, data.filler),
-        bits_per_nat_byte_(static_cast<double>(data.validation.size() - data.validation.documents()) /
-                           static_cast<double>(max(data.validation_bytes, Index{1})) / std::log(2.0)),
-        schedule_(options_, 0),
+        bits_per_nat_byte_(data.validation_bytes == 0
+                               ? 0.0
+                               : static_cast<double>(data.validation.size() - data.validation.documents()) /
+                                     static_cast<double>(max(data.validation_bytes, Index{1})) /
+                                     std::log(2.0)),
+        schedule_(options_),
         first_(model.weights().size),
         second_(model.weights().size) {
+    expect<UsageError>(options_.length <= Model::config.max_context, "TrainerOptions::length is ",
+                       options_.length, ", the model's max_context is ", Model::config.max_context,
+                       "; shorten the sequences");
     data::check_tokens(data.training, Model::config.vocab_size);
     data::check_tokens(data.validation, Model::config.vocab_size);
     model.enable_gradients();
@@ -70,6 +77,7 @@ class Trainer {
     for (;;) {
       schedule_.observe(state_.step, state_.seconds);
       state_.total_steps = schedule_.total_steps();
+      state_.decay_begin = schedule_.decay_begin();
       bool const finished = state_.total_steps > 0 && state_.step >= state_.total_steps;
       if (finished || (options_.stop && options_.stop->load())) break;
       auto const begin = std::chrono::steady_clock::now();
@@ -102,13 +110,18 @@ class Trainer {
     state_.step += 1;
     state_.position = loader_.position();
     progress.step = state_.step;
-    progress.largest_load = largest_load();
+    progress.max_violation = max_violation();
     return progress;
   }
 
   /// The whole validation set, or the first batches of it.
   [[nodiscard]] ValidationResult validate_now(Index batches = 0) {
     return train::validate(stepper_, validation_, batches);
+  }
+  /// The validation set itself, from its beginning.
+  [[nodiscard]] data::ValidationRows& validation() {
+    validation_.rewind();
+    return validation_;
   }
   /// Bits per byte of the validation text.
   [[nodiscard]] double bits_per_byte(ValidationResult const& result) const {
@@ -129,7 +142,7 @@ class Trainer {
   void restore(TrainerState const& state) {
     loader_.restore(state.position);
     state_ = state;
-    schedule_ = RunSchedule(options_, state.total_steps);
+    schedule_ = RunSchedule(options_, state.total_steps, state.decay_begin);
   }
 
   /// Writes a checkpoint; set by `train/checkpoint.hpp` or by the caller.
@@ -190,18 +203,22 @@ class Trainer {
                             options_.peak_rate, ") or clip harder, and resume from the last checkpoint"));
   }
 
-  [[nodiscard]] double largest_load() const {
+  /// Mean over the layers that saw tokens of max_e load_e / mean load - 1.
+  [[nodiscard]] double max_violation() const {
     auto const load = stepper_.load();
     double sum = 0.0;
+    Index layers = 0;
     for (Index layer = 0; layer < load.rows; ++layer) {
       std::int64_t total = 0, largest = 0;
       for (Index e = 0; e < load.cols; ++e) {
         total += load(layer, e);
         largest = max(largest, load(layer, e));
       }
-      sum += static_cast<double>(largest * load.cols) / static_cast<double>(max<std::int64_t>(total, 1));
+      if (total == 0) continue;
+      sum += static_cast<double>(largest * load.cols) / static_cast<double>(total) - 1.0;
+      ++layers;
     }
-    return load.rows > 0 ? sum / static_cast<double>(load.rows) : 0.0;
+    return layers > 0 ? sum / static_cast<double>(layers) : 0.0;
   }
 
   void report(Progress& progress, double taken) {

@@ -93,7 +93,7 @@ TEST_CASE("generation: streaming, stop strings and limits") {
   options.max_tokens = 0;
   CHECK_THROWS_AS(infer::generate(model, tokenizer, prompt, options), UsageError);
   options.max_tokens = presets::tiny.max_context;
-  CHECK_THROWS_AS(infer::generate(model, tokenizer, prompt, options), ShapeError);
+  CHECK_THROWS_AS(infer::generate(model, tokenizer, prompt, options), UsageError);
   options.max_tokens = 5;
   CHECK_THROWS_AS(infer::generate(model, tokenizer, {presets::tiny.vocab_size}, options), DataError);
 }

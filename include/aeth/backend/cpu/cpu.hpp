@@ -4,10 +4,9 @@
 /// All of them keep the promise of `detail/kernels_matmul.hpp`: an output element depends on its own inputs
 /// only, so threads, tiling and the other rows of a batch change no bit.
 ///
-/// legend   T tokens · D width · H heads · N, R, U non-rotary, rotary and value head sizes · E experts · K
-/// per token
-///          Storage types: float, double or bf16; arithmetic is in float, or in double where the result is
-///          double.
+/// legend   T tokens · D width · H heads · N, R, U non-rotary, rotary and value head sizes
+///          E experts · K experts per token
+/// types    storage is float, double or bf16; arithmetic is in float, or in double where the result is double
 #pragma once
 
 #include <thread>
@@ -56,8 +55,7 @@ class Cpu {
     pool_.run(count, task);
   }
 
-  // --- matrix products: matmul.hpp
-  // ---------------------------------------------------------------------------------
+  // --- matrix products: matmul.hpp ---
 
   /// C (+)= A · B for a group of products, each element one fused multiply-add chain over k in ascending
   /// order.
@@ -96,8 +94,7 @@ class Cpu {
   void grouped_linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw0,
                                   Index weight_stride, Index const* first, Index groups);
 
-  // --- row operations: rows.hpp
-  // ------------------------------------------------------------------------------------
+  // --- row operations: rows.hpp ---
 
   /// y = x · gain / sqrt(mean(x²) + eps) per row; inverse [T] receives 1 / sqrt(…).
   template <class X, class Y, class T>
@@ -132,8 +129,7 @@ class Cpu {
   template <class T>
   void embed_backward(MatrixView<T const> dy, std::int32_t const* tokens, MatrixView<T> d_table);
 
-  // --- attention core: attention.hpp
-  // -------------------------------------------------------------------------------
+  // --- attention core: attention.hpp ---
 
   /// Causal attention with one rotary key per token shared by all heads.
   /// q [T,H·(N+R)], kv [S,H·(N+U)] (per head: key, then value), k_pe [S,R] → o [T,H·U].
@@ -155,8 +151,7 @@ class Cpu {
   void latent_attention(Index heads, Index latent_dim, T scale, std::vector<AttentionSpan> const& spans,
                         MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o);
 
-  // --- mixture of experts: routing.hpp
-  // -----------------------------------------------------------------------------
+  // --- mixture of experts: routing.hpp ---
 
   /// logits [T,E] → scores [T,E], the K chosen experts in ascending order and their gates [T,K].
   /// bias [E] or null is added to the scores for the choice only. Ties go to the lower index; NaN is chosen
@@ -192,8 +187,7 @@ class Cpu {
                         MatrixView<std::int32_t const> slots, MatrixView<T const> gates,
                         MatrixView<X> d_expert_rows, MatrixView<T> d_gates);
 
-  // --- losses and optimizers: training.hpp
-  // -------------------------------------------------------------------------
+  // --- losses and optimizers: training.hpp ---
 
   /// Per row: loss[t] = log Σ e^logits − logits[target]; logits become d(loss)/d(logits) · scale if `scale`
   /// is not 0. Rows with a negative target get loss 0 and gradient 0.

@@ -5,7 +5,7 @@
 /// statistics), this class computes it anew, so that an error of one cannot hide in the other.
 ///
 /// legend   T tokens · D width · H heads · N, R, U non-rotary, rotary and value head sizes · E experts · K
-/// per token
+///          per token
 #pragma once
 
 #include <algorithm>

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "aeth/core/error.hpp"
 #include "aeth/core/math.hpp"
 
 namespace aeth {
@@ -21,14 +23,16 @@ class ThreadPool {
  public:
   explicit ThreadPool(int threads) : size_(max(threads, 1)) {
     workers_.reserve(to_size(size_ - 1));
-    for (int thread = 1; thread < size_; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+    try {
+      for (int thread = 1; thread < size_; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+    } catch (std::system_error const& error) {
+      std::size_t const started = workers_.size() + 1;
+      finish();
+      fail<UsageError>({"thread pool: the system gave ", started, " of ", size_, " threads: ", error.what(),
+                        "; ask for fewer"});
+    }
   }
-  ~ThreadPool() {
-    stop_.store(true);
-    round_.fetch_add(1);
-    round_.notify_all();
-    for (auto& worker : workers_) worker.join();
-  }
+  ~ThreadPool() { finish(); }
   ThreadPool(ThreadPool const&) = delete;
   ThreadPool& operator=(ThreadPool const&) = delete;
 
@@ -68,6 +72,14 @@ class ThreadPool {
   static constexpr std::uint32_t open = 1;  ///< bit of state_: tasks may be taken
   static constexpr std::uint32_t inside =
       2;  ///< unit of state_: threads other than the caller that take tasks
+
+  void finish() {
+    stop_.store(true);
+    round_.fetch_add(1);
+    round_.notify_all();
+    for (auto& worker : workers_) worker.join();
+    workers_.clear();
+  }
 
   void take_tasks(int thread) noexcept {
     try {

@@ -1,7 +1,7 @@
 /// DeepSeek-V2 and its smaller and code-trained relatives.
 ///
 /// source   DeepSeek-V2, arXiv:2405.04434, §3.1.2 and appendix B; DeepSeek-Coder-V2, arXiv:2406.11931, §3;
-/// the config.json released with each model
+///          the config.json released with each model
 #pragma once
 
 #include "aeth/config/model_config.hpp"

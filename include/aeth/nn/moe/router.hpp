@@ -41,7 +41,8 @@ struct RouterContext {
   MatrixView<T> gates;               ///< [T,K] final weights
 };
 
-/// Router weights and the selection bias. All in P::Exact, whatever the activations are.
+/// Router weights and the selection bias. Weights, logits, scores and gates are in P::Exact; the input is the normed
+/// activation, as in the reference code.
 ///
 /// The bias only steers the choice: it has no gradient and is moved by `update_bias` after each optimizer
 /// step.
@@ -94,7 +95,7 @@ class Router {
   /// b_i += rate · sign(mean load − load_i), from the counts of the whole batch.
   ///
   /// source   DeepSeek-V3 §2.1.2, "Auxiliary-Loss-Free Load Balancing"; Wang et al. 2024, arXiv:2408.15664,
-  /// algorithm 1
+  ///          algorithm 1
   void update_bias(VectorView<std::int64_t const> load, double rate) {
     if constexpr (has_bias) {
       std::int64_t total = 0;
@@ -107,7 +108,7 @@ class Router {
   }
 
  private:
-  Linear<P, B> weight_{C.experts, D};
+  Linear<P, B> weight_{C.experts, D, ParameterKind::router};
   VectorView<T> bias_{nullptr, has_bias ? C.experts : 0};
 };
 

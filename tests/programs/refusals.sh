@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Bad inputs to the training and generation programs: each gives its own exit code and one clear message, and nothing that
+# was saved is lost.
+#
+#   tests/programs/refusals.sh PATH/aeth_train PATH/aeth_generate
+set -u
+train=$1 generate=$2
+work=$(mktemp -d)
+mounted=
+trap '[ -n "$mounted" ] && umount "$mounted"; rm -rf "$work"' EXIT
+failures=0 checks=0
+
+# expect CODE TEXT COMMAND...: the command ends with CODE and says TEXT.
+expect() {
+  local code=$1 wanted=$2 output actual
+  shift 2
+  output=$("$@" 2>&1)
+  actual=$?
+  checks=$((checks + 1))
+  if [ "$actual" != "$code" ] || [[ $output != *"$wanted"* ]]; then
+    failures=$((failures + 1))
+    printf 'FAILED: %s\n  wanted exit %s and "%s", got exit %s:\n%s\n' "$*" "$code" "$wanted" "$actual" "$output"
+  fi
+}
+
+# A small corpus of documents that differ.
+mkdir "$work/text"
+for i in $(seq 1 24); do
+  for j in $(seq 1 40); do echo "int value_${i}_$j = $((i * j)) + function_$i($j);"; done >"$work/text/part_$i.h"
+done
+quick=(--steps 4 --batch 2 --length 32 --validation 0.2)
+
+mkdir "$work/empty" "$work/binary" "$work/one" "$work/single"
+head -c 4096 /dev/zero >"$work/binary/a.h"
+printf x >"$work/one/a.h"
+cp "$work/text/part_1.h" "$work/single/"
+expect 3 "matches" "$train" --data "$work/empty" --out "$work/out" "${quick[@]}"
+expect 3 "binary" "$train" --data "$work/binary" --out "$work/out" "${quick[@]}"
+expect 3 "documents" "$train" --data "$work/one" --out "$work/out" "${quick[@]}"
+expect 3 "documents" "$train" --data "$work/single" --out "$work/out" "${quick[@]}"
+expect 6 "nowhere" "$train" --data "$work/nowhere" --out "$work/out" "${quick[@]}"
+touch "$work/file"
+expect 6 "$work/file" "$train" --data "$work/text" --out "$work/file/out" "${quick[@]}"
+mkdir -p "$work/held/checkpoints"
+expect 2 "max_context" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --length 5000
+expect 2 "--no-such-option" "$train" --no-such-option
+expect 2 "peak_rate" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --rate nan
+expect 2 "batch_rows" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --batch 0
+expect 2 "holds another run" "$train" --data "$work/text" --out "$work/held" "${quick[@]}"
+expect 3 "one batch needs" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --batch 100000
+expect 6 "checkpoint" "$train" --data "$work/text" --out "$work/fresh" "${quick[@]}" --resume
+expect 4 "not finite" "$train" --data "$work/text" --out "$work/nan" --steps 40 --batch 2 --length 32 --rate 1e30
+
+# The vocabulary is larger than this text supports: said, and trained all the same.
+expect 0 "supports only" "$train" --data "$work/text" --out "$work/run" "${quick[@]}" --save-every 2
+expect 0 "" "$generate" --model "$work/run" --max-tokens 4 "int"
+expect 2 "temperature" "$generate" --model "$work/run" --temperature -1 "int"
+expect 2 "context" "$generate" --model "$work/run" --max-tokens 1000000 "int"
+expect 6 "nothing_here" "$generate" --model "$work/nothing_here" "int"
+expect 2 "other training options" "$train" --data "$work/text" --out "$work/run" "${quick[@]}" --rate 0.5 --resume
+
+# One text file: parts of it are held back for validation.
+cat "$work"/text/*.h "$work"/text/*.h >"$work/book.txt"
+expect 0 "bits per byte" "$train" --data "$work/book.txt" --out "$work/book" "${quick[@]}"
+
+# A truncated newest checkpoint: the one before is used, and the program says so. Both truncated: refused.
+newest=$(ls "$work"/run/checkpoints/step-*.safetensors | tail -n 1)
+truncate -s -100 "$newest"
+expect 0 "using" "$generate" --model "$work/run" --max-tokens 4 "int"
+for file in "$work"/run/checkpoints/step-*.safetensors; do truncate -s 100 "$file"; done
+expect 6 "no checkpoint" "$generate" --model "$work/run" "int"
+
+# A full disk, where a small file system may be mounted: it holds one checkpoint and not two. The first stays good.
+mkdir "$work/small"
+if mount -t tmpfs -o size=44m none "$work/small" 2>/dev/null; then
+  mounted="$work/small"
+  expect 6 "space" "$train" --data "$work/text" --out "$work/small/run" "${quick[@]}" --save-every 2
+  expect 0 "" "$generate" --model "$work/small/run" --max-tokens 4 "int"
+else
+  echo "note: no small file system could be mounted, so the full disk was not tried"
+fi
+
+echo "refusals: $checks checks, $failures failed"
+[ "$failures" = 0 ]

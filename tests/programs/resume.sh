@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Ctrl-C, then --resume: metrics, weights, moments and selection biases equal those of a run that was not interrupted.
+#
+#   tests/programs/resume.sh PATH/aeth_train
+set -eu
+train=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/text"
+for i in $(seq 1 30); do
+  for j in $(seq 1 60); do echo "int value_${i}_$j = $((i * j)) + function_$i($j);"; done >"$work/text/part_$i.h"
+done
+arguments=(--data "$work/text" --steps 40 --batch 2 --length 32 --validation 0.2)
+
+# The tensors of a checkpoint: everything behind the header, whose notes hold the seconds it took, but for the checksum.
+tensors() {
+  local header
+  header=$(od -A n -t u8 -N 8 "$1")
+  tail -c +$((9 + header)) "$1" | head -c -8 | sha256sum
+}
+
+"$train" "${arguments[@]}" --out "$work/whole" >"$work/whole.log"
+
+"$train" "${arguments[@]}" --out "$work/parts" >"$work/parts.log" &
+pid=$!
+for _ in $(seq 1 600); do
+  [ -f "$work/parts/metrics.csv" ] && [ "$(wc -l <"$work/parts/metrics.csv")" -gt 8 ] && break
+  sleep 0.05
+done
+kill -INT "$pid"
+code=0
+wait "$pid" || code=$?
+rows=$(wc -l <"$work/parts/metrics.csv")
+if [ "$code" != 5 ] || [ "$rows" -gt 40 ]; then
+  echo "resume: wanted exit 5 somewhere in the run, got exit $code after $((rows - 1)) steps"
+  exit 1
+fi
+"$train" "${arguments[@]}" --out "$work/parts" --threads 1 --resume >>"$work/parts.log"
+
+cmp "$work/whole/metrics.csv" "$work/parts/metrics.csv"
+cmp "$work/whole/metrics.jsonl" "$work/parts/metrics.jsonl"
+whole=$(tensors "$(ls "$work"/whole/checkpoints/step-*.safetensors | tail -n 1)")
+parts=$(tensors "$(ls "$work"/parts/checkpoints/step-*.safetensors | tail -n 1)")
+[ "$whole" = "$parts" ] || { echo "resume: the checkpoints differ"; exit 1; }
+echo "resume: interrupted after $((rows - 1)) steps, the result is the same byte for byte"
