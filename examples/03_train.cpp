@@ -2,6 +2,7 @@
 // machine's compiler. Ends with the validation loss in bits per byte beside gzip and xz, pictures, and
 // completions.
 #include <filesystem>
+#include <functional>
 #include <optional>
 
 #include "aeth/aeth.hpp"
@@ -70,15 +71,17 @@ ExitCode train_model(Arguments const& a) {
 
   train::TrainerOptions options = a.options;
   std::optional<demo::RunLog> log;
+  std::function<MatrixView<std::int64_t const>()> trainer_load;
   console::ProgressLine line;
   options.report = [&](train::Progress const& p) {
-    log->add(p);
+    log->add(p, trainer_load());
     line(p);
   };
   options.stop = &console::stop_requested;
   console::save_on_signal();
   train::Trainer trainer(
       model, {training, validation, split.validation_bytes, tokenizer.special_tokens().eos}, options);
+  trainer_load = [&] { return trainer.stepper().load(); };
   if (a.resume)
     for (auto const& notice : train::resume(trainer, checkpoints)) std::cout << "note: " << notice << '\n';
   data::save_tokenizer_json(tokenizer, a.folder + "/tokenizer.json");
@@ -109,7 +112,7 @@ ExitCode train_model(Arguments const& a) {
               << fixed(result.mtp_loss(), 3) << " nats; it agrees with the main model's own choice "
               << fixed(100.0 * train::second_token_agreement(model, trainer.validation()).share(), 1)
               << " % of the time\n";
-  std::cout << "pictures: " << log->pictures(trainer.stepper().load()) << "\n";
+  std::cout << "pictures: " << log->pictures() << "\n";
   demo::show_completions(model, tokenizer, split.validation.front().text);
   return ExitCode::ok;
 }

@@ -34,29 +34,42 @@ class RunLog {
           .resume_after = step > 0 ? step : -1}));
   }
 
-  void add(aeth::train::Progress const& p) {
+  /// load [layers with experts, E]: tokens per expert of the step; empty where the step has validated since.
+  void add(aeth::train::Progress const& p, aeth::MatrixView<std::int64_t const> load) {
     double const bits = p.validated ? p.bits_per_byte : std::numeric_limits<double>::quiet_NaN();
     std::vector<double> const row{p.loss.main, p.loss.mtp,      p.loss.balance, bits,
                                   p.rate,      p.gradient_norm, p.max_violation};
     for (auto& writer : writers_) writer->append(p.step, row);
+    if (p.validated) return;
+    experts_ = load.cols;
+    load_.resize(aeth::to_size(load.rows * load.cols));
+    for (std::size_t i = 0; i < load_.size(); ++i)
+      load_[i] = 0.98 * load_[i] + static_cast<double>(load.data[i]);
   }
 
-  /// Draws the pictures from the whole run's metrics and the last loads [layers with experts, E]; returns
-  /// their paths.
-  [[nodiscard]] std::string pictures(aeth::MatrixView<std::int64_t const> load) const {
+  /// Draws the pictures from the whole run's metrics; returns their paths.
+  [[nodiscard]] std::string pictures() const {
     std::string const loss = folder_ + "/loss.svg", experts = folder_ + "/expert_load.svg";
-    aeth::train::PlotOptions const plot{
-        .title = "Training loss", .x_label = "step", .y_label = "nats per token"};
-    aeth::io::write_file_atomic(
-        loss, aeth::train::line_plot(plot, {column(1, "next token"), column(2, "token after next")}));
-    if (load.rows == 0) return loss;
-    std::vector<double> counts;
-    for (aeth::Index i = 0; i < load.rows * load.cols; ++i)
-      counts.push_back(static_cast<double>(load.data[i]));
+    aeth::train::PlotOptions const plot{.title = "Training loss",
+                                        .subtitle = "per step, and smoothed over about 50 steps",
+                                        .x_label = "step",
+                                        .y_label = "nats per token"};
+    auto raw = column(1, "");
+    raw.faint = true;
+    raw.colour = 0;
+    auto next = smoothed(column(1, "next token"), 0),
+         after = smoothed(column(2, "multi-token prediction"), 1);
+    after.dashed = true;
+    std::vector<aeth::train::Series> lines{raw, next};
+    if (!after.y.empty() && after.y.back() > 0.0) lines.push_back(after);
+    aeth::io::write_file_atomic(loss, aeth::train::line_plot(plot, lines));
+    if (load_.empty()) return loss;
     aeth::io::write_file_atomic(
         experts,
-        aeth::train::load_heat_map({.title = "Expert load of the last batch", .row_label = "MoE layer"},
-                                   aeth::train::relative_load(counts, load.cols), load.cols));
+        aeth::train::load_heat_map({.title = "Expert load",
+                                    .subtitle = "relative to the layer's mean, over about the last 50 steps",
+                                    .row_label = "MoE layer"},
+                                   aeth::train::relative_load(load_, experts_), experts_));
     return loss + ", " + experts;
   }
 
@@ -76,7 +89,16 @@ class RunLog {
     return series;
   }
 
+  [[nodiscard]] static aeth::train::Series smoothed(aeth::train::Series series, int colour) {
+    series.colour = colour;
+    double mean = series.y.empty() ? 0.0 : series.y.front();
+    for (double& y : series.y) y = mean += 0.02 * (y - mean);
+    return series;
+  }
+
   std::string folder_;
+  std::vector<double> load_;  // decaying sums, [layers with experts, E]
+  aeth::Index experts_ = 0;
   std::vector<std::unique_ptr<aeth::train::MetricsWriter>> writers_;
 };
 
