@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace aeth;
 using namespace aeth::data;
@@ -14,15 +15,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-struct Folder {
-  std::string path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "aeth-source-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  Folder(Folder const&) = delete;
-  Folder& operator=(Folder const&) = delete;
-  ~Folder() { fs::remove_all(path); }
+struct Folder : aeth::test::TemporaryFolder {
   void write(std::string const& name, std::string_view content) const {
     fs::create_directories(fs::path(path + "/" + name).parent_path());
     io::write_file_atomic(path + "/" + name, content);
