@@ -7,25 +7,14 @@
 #include <filesystem>
 
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace aeth;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Folder {
-  std::string path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "aeth-file-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  Folder(Folder const&) = delete;
-  Folder& operator=(Folder const&) = delete;
-  ~Folder() { fs::remove_all(path); }
-  std::size_t entries() const {
-    return static_cast<std::size_t>(std::distance(fs::directory_iterator(path), fs::directory_iterator()));
-  }
-};
+using Folder = aeth::test::TemporaryFolder;
 
 template <class F>
 std::string message_of(F&& f) {
