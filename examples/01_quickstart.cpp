@@ -20,7 +20,9 @@ int main(int argc, char** argv) {
   aeth::Cpu cpu;
   aeth::Model<config, aeth::Fp32> model(cpu);
   model.initialize(/*seed=*/1);
-  aeth::train::Trainer trainer(model, {corpus, corpus}, {.batch_rows = 4, .length = 64, .steps = 400});
+  aeth::train::TrainerOptions const options{
+      .batch_rows = 4, .length = 64, .steps = 400, .report = aeth::train::ProgressLine()};
+  aeth::train::Trainer trainer(model, {corpus, corpus}, options);
   trainer.run();
   auto const prompt = aeth::infer::completion_prompt(tokenizer, "// Trains");
   aeth::infer::GenerateOptions const greedy{.max_tokens = 80, .sampler = {.temperature = 0}};

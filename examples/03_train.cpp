@@ -7,6 +7,8 @@
 
 #include "aeth/aeth.hpp"
 #include "aeth/data/tokenizer_json.hpp"
+#include "aeth/optim/recipe_schedule.hpp"
+#include "aeth/optim/sgd.hpp"
 #include "aeth/train/agreement.hpp"
 #include "aeth/train/checkpoint.hpp"
 #include "support/console.hpp"
@@ -25,13 +27,31 @@ struct Arguments {
       "*.h",   "*.hpp", "*.tcc", "*.c",  "*.cc",   "*.cpp", "*.py",
       "*.txt", "*.md",  "*.rs",  "*.go", "*.java", "*.js",  std::string(io::no_extension)};
   train::TrainerOptions options = demo::options();
+  std::string optimizer = "adamw", schedule = "wsd";
   double validation_share = 0.05, fim_rate = 0.1;
   int threads = 0;
   bool resume = false, overwrite = false;
 };
 
+/// The rates of each step, or none where the trainer's own warm-up, constant, decay is wanted.
+std::optional<optim::Schedule> chosen_schedule(Arguments const& a) {
+  auto const& o = a.options;
+  if (a.schedule == "wsd") return std::nullopt;
+  expect<UsageError>(o.steps > 0, "--schedule ", a.schedule,
+                     " needs the length of the run; give --steps in place of --minutes");
+  if (a.schedule == "cosine")
+    return optim::cosine_schedule({.peak = o.learning_rate,
+                                   .floor = o.learning_rate * o.final_rate,
+                                   .warmup_steps = min(o.warmup_steps, o.steps),
+                                   .total_steps = o.steps});
+  return optim::recipe_schedule(
+      presets::deepseek_v3_recipe,
+      {.total_steps = o.steps, .warmup_steps = min(o.warmup_steps, o.steps / 2), .peak = o.learning_rate});
+}
+
 /// Everything between reading text and a trained model in the run's folder.
-ExitCode train_model(Arguments const& a) {
+template <class Optimizer>
+ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   expect<DataError>(!a.source.empty(),
                     "no C++ library headers below /usr/include/c++; name a text file or folder with "
                     "--data");
@@ -70,17 +90,19 @@ ExitCode train_model(Arguments const& a) {
             << " training tokens; " << cpu.threads() << " threads, " << to_string(cpu.level()) << '\n';
 
   train::TrainerOptions options = a.options;
+  options.schedule = chosen_schedule(a);
   std::optional<demo::RunLog> log;
   std::function<MatrixView<std::int64_t const>()> trainer_load;
-  console::ProgressLine line;
+  train::ProgressLine line;
   options.report = [&](train::Progress const& p) {
     log->add(p, trainer_load());
     line(p);
   };
   options.stop = &console::stop_requested;
   console::save_on_signal();
-  train::Trainer trainer(
-      model, {training, validation, split.validation_bytes, tokenizer.special_tokens().eos}, options);
+  train::Trainer trainer(model,
+                         {training, validation, split.validation_bytes, tokenizer.special_tokens().eos},
+                         options, optimizer);
   trainer_load = [&] { return trainer.stepper().load(); };
   if (a.resume)
     for (auto const& notice : train::resume(trainer, checkpoints)) std::cout << "note: " << notice << '\n';
@@ -132,7 +154,15 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--minutes", o.minutes, "Time budget of training")->capture_default_str();
   app.add_option("--steps", o.steps, "Optimizer steps; 0 = as many as fit in the time");
-  app.add_option("--rate", o.peak_rate, "Peak learning rate")->capture_default_str();
+  app.add_option("--rate", o.learning_rate, "Peak learning rate")->capture_default_str();
+  app.add_option("--optimizer", a.optimizer, "adamw, or sgd with momentum (which wants another --rate)")
+      ->check(CLI::IsMember({"adamw", "sgd"}))
+      ->capture_default_str();
+  app.add_option("--schedule", a.schedule,
+                 "Learning rate: wsd (warm-up, constant, decay), cosine, or v3 (DeepSeek-V3's); the last two "
+                 "need --steps")
+      ->check(CLI::IsMember({"wsd", "cosine", "v3"}))
+      ->capture_default_str();
   app.add_option("--batch", o.batch_rows, "Sequences per step")->capture_default_str();
   app.add_option("--length", o.length, "Tokens per sequence")->capture_default_str();
   app.add_option("--seed", o.seed, "Of weights and data order")->capture_default_str();
@@ -153,5 +183,6 @@ int main(int argc, char** argv) {
   app.add_flag("--resume", a.resume, "Continue from the checkpoints in --out");
   int code = 0;
   if (!console::parse(app, argc, argv, code)) return code;
-  return console::guarded([&] { return train_model(a); });
+  return console::guarded(
+      [&] { return a.optimizer == "sgd" ? train_model(a, optim::Sgd()) : train_model(a, optim::AdamW()); });
 }

@@ -1,7 +1,5 @@
-/// What the example programs share: exit codes, a progress line, comparison with compressors.
+/// What the example programs share: exit codes, signals, comparison with compressors.
 #pragma once
-
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -68,35 +66,6 @@ inline void end_on_signal() {
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
 }
-
-inline std::string minutes(double seconds) {
-  auto const whole = static_cast<long>(seconds);
-  return aeth::text(whole / 60, whole % 60 < 10 ? ":0" : ":", whole % 60);
-}
-
-/// One line, rewritten in place on a terminal, one line now and then elsewhere.
-class ProgressLine {
- public:
-  void operator()(aeth::train::Progress const& p) {
-    if (!terminal_ && !p.validated && p.step % 50 != 0 && p.step != p.total_steps) return;
-    std::string line = aeth::text("step ", p.step);
-    if (p.total_steps > 0) line += aeth::text('/', p.total_steps);
-    line += "  loss " + aeth::fixed(p.loss.main, 3);
-    if (p.bits_per_byte > 0) line += "  validation " + aeth::fixed(p.bits_per_byte, 3) + " bits/byte";
-    line += "  rate " + aeth::fixed(p.rate * 1e3, 2) + "e-3  " + aeth::fixed(p.tokens_per_second, 0) +
-            " tokens/s";
-    line +=
-        "  expert load violation " + aeth::fixed(p.max_violation, 2) + "  left " + minutes(p.seconds_left);
-    if (terminal_)
-      std::fprintf(stdout, "\r\033[K%s%s", line.c_str(), p.validated ? "\n" : "");
-    else
-      std::fprintf(stdout, "%s\n", line.c_str());
-    std::fflush(stdout);
-  }
-
- private:
-  bool terminal_ = isatty(STDOUT_FILENO) != 0;
-};
 
 /// The C++ library headers of the newest compiler on this machine; empty if there are none where compilers
 /// put them.

@@ -19,7 +19,7 @@ using Model = aeth::Model<config, aeth::Fp32>;
 [[nodiscard]] inline aeth::train::TrainerOptions options() {
   return {.batch_rows = 4,
           .length = 256,
-          .peak_rate = 4e-3,
+          .learning_rate = 4e-3,
           .loss = {.mtp_weight = 0.1},
           .validate_every = 200,
           .save_every = 500};

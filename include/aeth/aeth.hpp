@@ -12,5 +12,6 @@
 #include "aeth/model/model.hpp"          // IWYU pragma: export
 #include "aeth/model/pass.hpp"           // IWYU pragma: export
 #include "aeth/numeric/precision.hpp"    // IWYU pragma: export
+#include "aeth/train/progress_line.hpp"  // IWYU pragma: export
 #include "aeth/train/trainer.hpp"        // IWYU pragma: export
 #include "aeth/version.hpp"              // IWYU pragma: export

@@ -44,7 +44,7 @@ expect 6 "$work/file" "$train" --data "$work/text" --out "$work/file/out" "${qui
 mkdir -p "$work/held/checkpoints"
 expect 2 "max_context" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --length 5000
 expect 2 "--no-such-option" "$train" --no-such-option
-expect 2 "peak_rate" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --rate nan
+expect 2 "learning_rate" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --rate nan
 expect 2 "batch_rows" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --batch 0
 expect 2 "holds another run" "$train" --data "$work/text" --out "$work/held" "${quick[@]}"
 expect 3 "one batch needs" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --batch 100000

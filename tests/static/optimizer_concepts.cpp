@@ -12,6 +12,7 @@ namespace archetype {
 struct Smallest {
   struct Options {
     double clip = 1.0;
+    friend std::string describe(Options const&) { return "smallest"; }
   };
   static constexpr int moments = 1;
   Options const& options() const;
@@ -38,7 +39,17 @@ struct UpdateNotConst {
 };
 
 struct OptionsWithoutClip {
-  struct Options {};
+  struct Options {
+    friend std::string describe(Options const&) { return {}; }
+  };
+  static constexpr int moments = 1;
+  Options const& options() const;
+};
+
+struct OptionsWithoutDescription {
+  struct Options {
+    double clip = 1.0;
+  };
   static constexpr int moments = 1;
   Options const& options() const;
 };
@@ -58,6 +69,7 @@ static_assert(!Optimizer<int, float>);
 // HasOptions
 static_assert(!HasOptions<archetype::NoOptions>);
 static_assert(!HasOptions<archetype::OptionsWithoutClip>);
+static_assert(!HasOptions<archetype::OptionsWithoutDescription>);
 
 // HasMoments
 static_assert(HasMoments<archetype::NoOptions>);

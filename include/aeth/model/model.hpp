@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "aeth/backend/concepts.hpp"
 #include "aeth/config/model_config.hpp"
 #include "aeth/config/validate.hpp"
 #include "aeth/core/buffer.hpp"
@@ -61,6 +62,8 @@ class Model {
 
   /// All weights zero; `initialize` or a checkpoint fills them.
   explicit Model(B& backend) : backend_(backend), rotary_(C.mla) {
+    static_assert(aeth::Backend<B, P>,
+                  "aeth: Model needs a backend with every operation of backend/concepts.hpp");
     for (int layer = 0; layer < C.layers; ++layer) blocks_.emplace_back(C.is_moe_layer(layer), C.ffn_dim);
     for (int depth = 0; depth < C.mtp_depth; ++depth) mtp_.emplace_back(C.ffn_dim);
     Index offset = 0;

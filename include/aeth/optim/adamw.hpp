@@ -10,9 +10,11 @@
 #include <cmath>
 #include <concepts>
 #include <span>
+#include <string>
 
 #include "aeth/backend/types.hpp"
 #include "aeth/core/math.hpp"
+#include "aeth/core/text.hpp"
 #include "aeth/optim/check.hpp"
 #include "aeth/optim/state.hpp"
 
@@ -34,6 +36,12 @@ inline void validate(AdamWOptions const& o) {
   detail::require_positive("AdamWOptions::epsilon", o.epsilon);
   detail::require_not_negative("AdamWOptions::weight_decay", o.weight_decay);
   detail::require_clip("AdamWOptions::clip", o.clip);
+}
+
+/// Every option by value: what a resumed run must share.
+[[nodiscard]] inline std::string describe(AdamWOptions const& o) {
+  return text("AdamW, beta1 ", o.beta1, ", beta2 ", o.beta2, ", epsilon ", o.epsilon, ", weight decay ",
+              o.weight_decay, ", clip ", o.clip);
 }
 
 /// 1 - beta^steps for steps >= 1, by repeated doubling: 1 - ab = (1-a) + (1-b) - (1-a)(1-b). Accurate also

@@ -4,16 +4,19 @@
 
 #include <concepts>
 #include <span>
+#include <string>
 
 #include "aeth/optim/state.hpp"
 
 namespace aeth::optim {
 
+/// Options that name themselves: `describe` lists every value, so that a resumed run can be refused others.
 template <class O>
 concept HasOptions = requires(O const& o) {
   typename O::Options;
   { o.options() } -> std::same_as<typename O::Options const&>;
   { o.options().clip } -> std::convertible_to<double>;
+  { describe(o.options()) } -> std::convertible_to<std::string>;
 };
 
 /// One or two moment buffers per weight.

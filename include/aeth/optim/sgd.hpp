@@ -10,8 +10,10 @@
 #include <cmath>
 #include <concepts>
 #include <span>
+#include <string>
 
 #include "aeth/core/math.hpp"
+#include "aeth/core/text.hpp"
 #include "aeth/optim/check.hpp"
 #include "aeth/optim/state.hpp"
 
@@ -29,6 +31,12 @@ inline void validate(SgdOptions const& o) {
   detail::require_below_one("SgdOptions::momentum", o.momentum);
   detail::require_not_negative("SgdOptions::weight_decay", o.weight_decay);
   detail::require_clip("SgdOptions::clip", o.clip);
+}
+
+/// Every option by value: what a resumed run must share.
+[[nodiscard]] inline std::string describe(SgdOptions const& o) {
+  return text(o.nesterov ? "SGD, Nesterov momentum " : "SGD, momentum ", o.momentum, ", weight decay ",
+              o.weight_decay, ", clip ", o.clip);
 }
 
 /// The constants of one update, computed in double and rounded once.

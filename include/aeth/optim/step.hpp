@@ -44,8 +44,7 @@ void require_matching(Index n, Index gradients, OptimizerState<T> const& state, 
 
 /// Clips the gradients to the optimizer's norm and updates each range; weights outside all ranges stay
 /// frozen, but their gradients count in the norm. Overwrites weights and state, counts the step; nothing
-/// changes if the norm is not finite. `norm` is of all gradients (of all ranks), from `global_norm` or
-/// `norm_of_blocks`.
+/// changes if the norm is not finite. `norm` is of all gradients (of all ranks).
 ///
 /// errors   UsageError for a rate that is negative or not finite, ShapeError for buffers that do not match
 template <std::floating_point T, Optimizer<T> O>

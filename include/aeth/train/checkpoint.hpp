@@ -1,6 +1,6 @@
 /// Checkpoints of a training run: everything that the next step depends on. Needs nlohmann-json.
 ///
-/// A checkpoint holds the weights and selection biases under their Hugging Face names, both AdamW moments as
+/// A checkpoint holds the weights and selection biases under their Hugging Face names, the optimizer's moments as
 /// `optimizer.first` and `optimizer.second`, and the trainer's state as notes. A run that is resumed from one
 /// equals an uninterrupted run bit for bit.
 #pragma once
@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "aeth/core/error.hpp"
@@ -40,14 +41,36 @@ template <class T>
   return value;
 }
 
+/// The tensors of the model, without the optimizer's.
+[[nodiscard]] inline std::vector<io::TensorEntry> weights(io::CheckpointReader const& checkpoint) {
+  std::vector<io::TensorEntry> tensors;
+  for (auto const& t : checkpoint.tensors())
+    if (t.name != first_moments && t.name != second_moments) tensors.push_back(t);
+  return tensors;
+}
+
 /// The hash of the options that a resumed run must share.
-[[nodiscard]] inline std::uint64_t options_hash(TrainerOptions const& o) {
+template <class Model, class Optimizer>
+[[nodiscard]] std::uint64_t options_hash(Trainer<Model, Optimizer> const& trainer) {
+  TrainerOptions const& o = trainer.options();
   io::Hash64 hash;
-  hash.add(text(o.batch_rows, ' ', o.length, ' ', o.peak_rate, ' ', o.final_rate, ' ', o.warmup_steps, ' ',
-                o.decay_share, ' ', o.steps, ' ', o.adamw.beta1, ' ', o.adamw.beta2, ' ', o.adamw.epsilon,
-                ' ', o.adamw.weight_decay, ' ', o.adamw.clip, ' ', o.loss.mtp_weight, ' ',
-                o.loss.balance_weight, ' ', o.bias_rate, ' ', o.isolate_documents, ' ', o.seed));
+  hash.add(text(o.batch_rows, ' ', o.length, ' ', o.learning_rate, ' ', o.final_rate, ' ', o.warmup_steps,
+                ' ', o.decay_share, ' ', o.steps, ' ', o.loss.mtp_weight, ' ', o.loss.balance_weight, ' ',
+                o.bias_rate, ' ', o.isolate_documents, ' ', o.seed, ' '));
+  hash.add(describe(trainer.optimizer().options()));
+  if (o.schedule)
+    for (auto const& piece : o.schedule->pieces)
+      hash.add(text(' ', piece.steps, ' ', piece.from, ' ', piece.to, ' ', static_cast<int>(piece.shape)));
   return hash.value();
+}
+
+/// The moment buffers of a trainer and their names in a checkpoint.
+template <class Model, class Optimizer>
+[[nodiscard]] auto moments(Trainer<Model, Optimizer>& trainer) {
+  using Moment = std::pair<char const*, VectorView<typename Model::Master>>;
+  std::vector<Moment> all{{first_moments, trainer.first_moments()}};
+  if (Optimizer::moments > 1) all.push_back({second_moments, trainer.second_moments()});
+  return all;
 }
 
 }  // namespace detail
@@ -55,26 +78,20 @@ template <class T>
 /// Writes a checkpoint of a trainer into a folder, keeping the last `keep`.
 ///
 /// errors   IoError if it cannot be written; older checkpoints are intact then
-template <class Model>
-io::WrittenCheckpoint save_checkpoint(Trainer<Model>& trainer, std::string const& folder,
+template <class Model, class Optimizer>
+io::WrittenCheckpoint save_checkpoint(Trainer<Model, Optimizer>& trainer, std::string const& folder,
                                       std::size_t keep = 2) {
   using T = typename Model::Master;
   TrainerState const& state = trainer.state();
   auto tensors = weight_entries(trainer.model());
-  auto const moments = [&](char const* name, VectorView<T> values) {
+  for (auto const& [name, values] : detail::moments(trainer))
     tensors.push_back(io::tensor_entry<T>(name, {static_cast<std::uint64_t>(values.size)},
                                           {values.data, to_size(values.size)}));
-  };
-  moments(detail::first_moments, trainer.first_moments());
-  moments(detail::second_moments, trainer.second_moments());
-  io::Metadata notes{{"aeth.total_steps", text(state.total_steps)},
-                     {"aeth.decay_begin", text(state.decay_begin)},
-                     {"aeth.seconds", text(state.seconds)},
-                     {"aeth.data.epoch", text(state.position.epoch)},
-                     {"aeth.data.row", text(state.position.row)},
-                     {"aeth.data.fingerprint", text(state.position.data)},
-                     {"aeth.data.order", text(state.position.order)},
-                     {"aeth.options", text(detail::options_hash(trainer.options()))}};
+  io::Metadata notes{
+      {"aeth.total_steps", text(state.total_steps)},   {"aeth.decay_begin", text(state.decay_begin)},
+      {"aeth.seconds", text(state.seconds)},           {"aeth.data.epoch", text(state.position.epoch)},
+      {"aeth.data.row", text(state.position.row)},     {"aeth.data.fingerprint", text(state.position.data)},
+      {"aeth.data.order", text(state.position.order)}, {"aeth.options", text(detail::options_hash(trainer))}};
   add_config_notes(notes, Model::config);
   return io::CheckpointWriter(folder, keep).write(static_cast<std::uint64_t>(state.step), tensors, notes);
 }
@@ -84,14 +101,13 @@ io::WrittenCheckpoint save_checkpoint(Trainer<Model>& trainer, std::string const
 ///
 /// errors   IoError if no checkpoint is good, ConfigError if it is of another model, UsageError if the
 ///          options that shape a run differ, DataError if the data do; the trainer keeps what it had
-template <class Model>
-std::vector<std::string> resume(Trainer<Model>& trainer, std::string const& folder) {
+template <class Model, class Optimizer>
+std::vector<std::string> resume(Trainer<Model, Optimizer>& trainer, std::string const& folder) {
   auto const checkpoint = io::CheckpointReader::latest(folder);
   std::string const& path = checkpoint.path();
   expect_same_config(checkpoint.metadata(), Model::config, path);
   expect<UsageError>(
-      detail::note<std::uint64_t>(checkpoint, "aeth.options") == detail::options_hash(trainer.options()),
-      path,
+      detail::note<std::uint64_t>(checkpoint, "aeth.options") == detail::options_hash(trainer), path,
       ": made with other training options (batch, length, rates, optimizer, losses, seed); resume with the "
       "same ones, or "
       "start a new run in another folder");
@@ -104,21 +120,17 @@ std::vector<std::string> resume(Trainer<Model>& trainer, std::string const& fold
                     detail::note<Index>(checkpoint, "aeth.data.row"),
                     detail::note<std::uint64_t>(checkpoint, "aeth.data.fingerprint"),
                     detail::note<std::uint64_t>(checkpoint, "aeth.data.order")};
-  auto const& first = checkpoint.at(detail::first_moments);
-  auto const& second = checkpoint.at(detail::second_moments);
-  std::vector<io::TensorEntry> weights;
-  for (auto const& t : checkpoint.tensors())
-    if (&t != &first && &t != &second) weights.push_back(t);
-  auto const size = static_cast<std::uint64_t>(trainer.first_moments().size);
-  expect<IoError>(first.shape == io::TensorShape{size} && second.shape == io::TensorShape{size}, path,
-                  ": the optimizer's moments do not have the model's ", size,
-                  " elements; the file is damaged");
+  auto const moments = detail::moments(trainer);
+  for (auto const& [name, values] : moments)
+    expect<IoError>(checkpoint.at(name).shape == io::TensorShape{static_cast<std::uint64_t>(values.size)},
+                    path, ": ", name, " does not have the model's ", values.size,
+                    " elements; the file is damaged");
   // Each of these leaves everything as it was if it throws; the copies cannot.
   trainer.check(state.position);
-  assign_weights(trainer.model(), weights, path);
+  assign_weights(trainer.model(), detail::weights(checkpoint), path);
   trainer.restore(state);
-  io::copy_values(first, 0, to_size(trainer.first_moments().size), trainer.first_moments().data);
-  io::copy_values(second, 0, to_size(trainer.second_moments().size), trainer.second_moments().data);
+  for (auto const& [name, values] : moments)
+    io::copy_values(checkpoint.at(name), 0, to_size(values.size), values.data);
   return checkpoint.notices();
 }
 
@@ -129,10 +141,7 @@ template <class Model>
 std::vector<std::string> load_checkpoint_weights(Model& model, std::string const& folder) {
   auto const checkpoint = io::CheckpointReader::latest(folder);
   expect_same_config(checkpoint.metadata(), Model::config, checkpoint.path());
-  std::vector<io::TensorEntry> weights;
-  for (auto const& t : checkpoint.tensors())
-    if (t.name != detail::first_moments && t.name != detail::second_moments) weights.push_back(t);
-  assign_weights(model, weights, checkpoint.path());
+  assign_weights(model, detail::weights(checkpoint), checkpoint.path());
   return checkpoint.notices();
 }
 

@@ -5,11 +5,12 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "aeth/core/error.hpp"
 #include "aeth/core/math.hpp"
-#include "aeth/optim/adamw.hpp"
+#include "aeth/optim/schedule.hpp"
 #include "aeth/train/step.hpp"
 
 namespace aeth::train {
@@ -32,16 +33,18 @@ struct Progress {
 
 /// The defaults train `presets::mini` in minutes.
 struct TrainerOptions {
-  Index batch_rows = 16;     ///< B, sequences per step
-  Index micro_rows = 0;      ///< sequences at once; 0 = all
-  Index length = 256;        ///< T, tokens per sequence
-  Index steps = 0;           ///< 0 = as many as fit in `minutes`
-  double minutes = 3.0;      ///< looked at only if steps is 0
-  double peak_rate = 3e-3;   ///< learning rate after warm-up
-  double final_rate = 0.05;  ///< at the end, as a share of the peak
+  Index batch_rows = 16;        ///< B, sequences per step
+  Index micro_rows = 0;         ///< sequences at once; 0 = all
+  Index length = 256;           ///< T, tokens per sequence
+  Index steps = 0;              ///< 0 = as many as fit in `minutes`
+  double minutes = 3.0;         ///< looked at only if steps is 0
+  double learning_rate = 3e-3;  ///< the peak, after warm-up
+  double final_rate = 0.05;     ///< at the end, as a share of the peak
   Index warmup_steps = 40;
   double decay_share = 0.4;  ///< last part of the run in which the rate falls
-  optim::AdamWOptions adamw{};
+  /// Rates of each step in place of the four values above, such as `optim::cosine_schedule` or
+  /// `optim::recipe_schedule` with DeepSeek-V3's; needs `steps`.
+  std::optional<optim::Schedule> schedule{};
   LossOptions loss{};
   double bias_rate = 1e-3;        ///< of the selection bias per step, gamma of DeepSeek-V3 §4.2; 0 = off
   bool isolate_documents = true;  ///< attention stays inside a document; V3 pre-training lets it cross
@@ -72,8 +75,13 @@ inline void validate(TrainerOptions const& o) {
   expect<UsageError>(o.steps > 0 || (std::isfinite(o.minutes) && o.minutes > 0.0),
                      "TrainerOptions::minutes is ", o.minutes,
                      "; give a positive number of minutes, or steps");
-  expect<UsageError>(std::isfinite(o.peak_rate) && o.peak_rate > 0.0, "TrainerOptions::peak_rate is ",
-                     o.peak_rate, "; a learning rate is positive and finite, such as 1e-3");
+  expect<UsageError>(std::isfinite(o.learning_rate) && o.learning_rate > 0.0,
+                     "TrainerOptions::learning_rate is ", o.learning_rate,
+                     "; a learning rate is positive and finite, such as 1e-3");
+  expect<UsageError>(
+      !o.schedule || o.steps > 0,
+      "TrainerOptions::schedule is given without steps; its shape depends on the length of the "
+      "run, so give steps in place of minutes");
   share("final_rate", o.final_rate);
   share("decay_share", o.decay_share);
   expect<UsageError>(std::isfinite(o.loss.mtp_weight) && o.loss.mtp_weight >= 0.0 &&
@@ -82,7 +90,6 @@ inline void validate(TrainerOptions const& o) {
                      o.loss.balance_weight, "; they must be finite and not negative");
   expect<UsageError>(std::isfinite(o.bias_rate) && o.bias_rate >= 0.0, "TrainerOptions::bias_rate is ",
                      o.bias_rate, "; it must be finite and not negative");
-  optim::validate(o.adamw);
 }
 
 }  // namespace aeth::train

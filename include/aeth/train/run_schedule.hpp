@@ -1,4 +1,4 @@
-/// The learning rate of a run whose length the clock decides.
+/// The learning rate of a run, also of one whose length the clock decides.
 #pragma once
 
 #include "aeth/config/recipe.hpp"
@@ -8,7 +8,7 @@
 
 namespace aeth::train {
 
-/// Warm-up, constant, decay (WSD). With a time budget the decay begins when its share of the budget is left,
+/// The options' own schedule, or warm-up, constant, decay (WSD). With a time budget the decay begins when its share of the budget is left,
 /// and is then fixed in steps: from there on a resumed run repeats an uninterrupted one exactly.
 class RunSchedule {
  public:
@@ -25,7 +25,9 @@ class RunSchedule {
   [[nodiscard]] Index total_steps() const { return total_steps_; }
   [[nodiscard]] Index decay_begin() const { return decay_begin_; }
 
-  [[nodiscard]] double rate(Index step) const { return schedule_.at(step); }
+  [[nodiscard]] double rate(Index step) const {
+    return options_.schedule ? options_.schedule->at(step) : schedule_.at(step);
+  }
 
   /// Called before each step with the seconds trained so far; may fix the end of the run.
   void observe(Index steps_done, double seconds) {
@@ -42,8 +44,8 @@ class RunSchedule {
     total_steps_ = total_steps;
     decay_begin_ = decay_begin;
     Index const warmup = min(options_.warmup_steps, decay_begin);
-    schedule_ = optim::warmup_stable_decay_schedule({.peak = options_.peak_rate,
-                                                     .floor = options_.peak_rate * options_.final_rate,
+    schedule_ = optim::warmup_stable_decay_schedule({.peak = options_.learning_rate,
+                                                     .floor = options_.learning_rate * options_.final_rate,
                                                      .warmup_steps = warmup,
                                                      .stable_steps = decay_begin - warmup,
                                                      .decay_steps = total_steps - decay_begin,
@@ -53,8 +55,8 @@ class RunSchedule {
   TrainerOptions options_;
   Index total_steps_ = 0;
   Index decay_begin_ = 0;
-  optim::Schedule schedule_ = optim::warmup_stable_decay_schedule({.peak = options_.peak_rate,
-                                                                   .floor = options_.peak_rate,
+  optim::Schedule schedule_ = optim::warmup_stable_decay_schedule({.peak = options_.learning_rate,
+                                                                   .floor = options_.learning_rate,
                                                                    .warmup_steps = options_.warmup_steps,
                                                                    .stable_steps = Index{1} << 40,
                                                                    .decay_steps = 0});

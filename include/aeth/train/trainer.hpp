@@ -5,14 +5,17 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "aeth/core/buffer.hpp"
 #include "aeth/data/loader.hpp"
 #include "aeth/data/packing.hpp"
 #include "aeth/optim/adamw.hpp"
-#include "aeth/optim/clip.hpp"
+#include "aeth/optim/on_backend.hpp"
+#include "aeth/optim/step.hpp"
 #include "aeth/train/options.hpp"
 #include "aeth/train/run_schedule.hpp"
 #include "aeth/train/step.hpp"
@@ -38,19 +41,23 @@ struct TrainingData {
   std::int32_t filler = 0;  ///< any valid token id
 };
 
-/// Trains a model with AdamW. One optimizer step: batch → gradients → clip → AdamW → selection biases.
+/// Trains a model. One optimizer step: batch → gradients → clip → optimizer → selection biases.
 ///
-/// memory   beside the model: two moments per weight, and the activations of `micro_rows` rows
+/// Optimizer   any `optim::Optimizer`, such as `optim::Sgd`; AdamW with its defaults if none is given
+/// memory   beside the model: the optimizer's moments, and the activations of `micro_rows` rows
 /// errors   UsageError for options, DataError for data, NumericError if loss or gradients are not finite:
 ///          nothing of that step is applied
-template <class Model>
+template <class Model, class Optimizer = optim::AdamW>
 class Trainer {
   using T = typename Model::Master;
+  static_assert(optim::Optimizer<Optimizer, T>,
+                "aeth: Trainer needs an optimizer as optim/concepts.hpp describes it");
 
  public:
-  Trainer(Model& model, TrainingData const& data, TrainerOptions options)
+  Trainer(Model& model, TrainingData const& data, TrainerOptions options, Optimizer optimizer = Optimizer())
       : model_(model),
         options_((validate(options), std::move(options))),
+        optimizer_(std::move(optimizer)),
         stepper_(model, options_.micro_rows),
         loader_(data.training, {.rows = rows(), .batch_rows = options_.batch_rows, .seed = options_.seed}),
         validation_(data.validation, rows(options_.length / 2), options_.batch_rows, data.filler),
@@ -61,12 +68,18 @@ class Trainer {
                                      std::log(2.0)),
         schedule_(options_),
         first_(model.weights().size),
-        second_(model.weights().size) {
+        second_(Optimizer::moments > 1 ? model.weights().size : 0) {
     expect<UsageError>(options_.length <= Model::config.max_context, "TrainerOptions::length is ",
                        options_.length, ", the model's max_context is ", Model::config.max_context,
                        "; shorten the sequences");
     data::check_tokens(data.training, Model::config.vocab_size);
     data::check_tokens(data.validation, Model::config.vocab_size);
+    // Neighbouring tensors with the same decay are updated as one range.
+    for (ParameterInfo const& p : model.parameters()) {
+      bool const decay = p.kind != nn::ParameterKind::norm;
+      if (ranges_.empty() || ranges_.back().decay != decay) ranges_.push_back({p.offset, p.offset, decay});
+      ranges_.back().end = p.offset + p.size();
+    }
     model.enable_gradients();
   }
 
@@ -133,7 +146,9 @@ class Trainer {
   [[nodiscard]] Model& model() { return model_; }
   [[nodiscard]] Stepper<Model>& stepper() { return stepper_; }
   [[nodiscard]] VectorView<T> first_moments() { return first_.view(); }
+  /// Empty for an optimizer with one moment.
   [[nodiscard]] VectorView<T> second_moments() { return second_.view(); }
+  [[nodiscard]] Optimizer const& optimizer() const { return optimizer_; }
 
   /// Whether the data go on at a saved position. Errors: DataError as data::Loader::check().
   void check(data::LoaderPosition const& position) const { loader_.check(position); }
@@ -159,31 +174,12 @@ class Trainer {
   }
 
   void update(Progress const& progress) {
-    UpdateParts const parts{optim::clip_scale(progress.gradient_norm, options_.adamw.clip), progress.rate};
-    // Neighbouring tensors with the same decay are updated as one range.
-    auto const& all = model_.parameters();
-    for (std::size_t i = 0; i < all.size();) {
-      bool const decay = decays(all[i]);
-      Index const begin = all[i].offset;
-      while (i < all.size() && decays(all[i]) == decay) ++i;
-      Index const end = i < all.size() ? all[i].offset : model_.weights().size;
-      update_range(begin, end, decay, parts);
-    }
+    auto const span = [](VectorView<T> v) { return std::span<T>(v.data, to_size(v.size)); };
+    optim::OptimizerState<T> state{span(first_.view()), span(second_.view()), state_.step};
+    optim::apply_step(optim::OnBackend(optimizer_, model_.backend()), span(model_.weights()),
+                      std::span<T const>(span(model_.gradients())), state,
+                      std::span<optim::ParameterRange const>(ranges_), progress.rate, progress.gradient_norm);
   }
-
-  struct UpdateParts {
-    double gradient_scale, rate;
-  };
-
-  void update_range(Index begin, Index end, bool decay, UpdateParts const& parts) {
-    auto const k = optim::adamw_factors<T>(
-        options_.adamw,
-        {.number = state_.step + 1, .rate = parts.rate, .gradient_scale = parts.gradient_scale}, decay);
-    model_.backend().adamw(model_.weights().data + begin, model_.gradients().data + begin,
-                           first_.data() + begin, second_.data() + begin, end - begin, k);
-  }
-
-  static bool decays(ParameterInfo const& p) { return p.kind != nn::ParameterKind::norm; }
 
   void require_finite(Progress const& progress) {
     if (std::isfinite(progress.loss.main) && std::isfinite(progress.loss.mtp) &&
@@ -199,8 +195,8 @@ class Trainer {
     throw NumericError(text("training: step ", state_.step + 1, " has loss ", progress.loss.main,
                             " and gradient norm ", progress.gradient_norm,
                             "; first tensor with a gradient that is not finite: ", culprit,
-                            ". Nothing of this step was applied. Lower TrainerOptions::peak_rate (now ",
-                            options_.peak_rate, ") or clip harder, and resume from the last checkpoint"));
+                            ". Nothing of this step was applied. Lower TrainerOptions::learning_rate (now ",
+                            options_.learning_rate, ") or clip harder, and resume from the last checkpoint"));
   }
 
   /// Mean over the layers that saw tokens of max_e load_e / mean load - 1.
@@ -236,12 +232,14 @@ class Trainer {
 
   Model& model_;
   TrainerOptions options_;
+  Optimizer optimizer_;
   Stepper<Model> stepper_;
   data::Loader loader_;
   data::ValidationRows validation_;
   double bits_per_nat_byte_;  ///< bits per byte for a loss of 1 nat per token
   RunSchedule schedule_;
   Buffer<T> first_, second_;
+  std::vector<optim::ParameterRange> ranges_;
   TrainerState state_;
   data::Batch batch_;
   double bits_per_byte_ = 0.0;

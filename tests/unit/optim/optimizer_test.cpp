@@ -3,8 +3,10 @@
 #include <limits>
 #include <vector>
 
+#include "aeth/backend/cpu.hpp"
 #include "aeth/core/random.hpp"
 #include "aeth/optim/adamw.hpp"
+#include "aeth/optim/on_backend.hpp"
 #include "aeth/optim/sgd.hpp"
 #include "aeth/optim/step.hpp"
 #include "support/catch.hpp"
@@ -147,6 +149,28 @@ TEST_CASE("splitting ranges does not change a bit") {
   CHECK(same_bits(whole.second, split.second));
 }
 
+TEMPLATE_TEST_CASE("on a backend an optimizer computes the same bits", "", AdamW, Sgd) {
+  std::size_t const size = 40'003;
+  TestType const optimizer;
+  for (auto const level : {aeth::SimdLevel::scalar, aeth::best_simd_level()})
+    for (int const threads : {1, 3}) {
+      aeth::Cpu cpu(threads, level);
+      OnBackend const on_backend(optimizer, cpu);
+      static_assert(Optimizer<std::remove_const_t<decltype(on_backend)>, float>);
+      Problem<float> plain(size), parallel(size);
+      std::vector<ParameterRange> const ranges{
+          {0, 17'001, true}, {17'001, 17'003, false}, {17'003, 40'003, true}};
+      for (std::uint64_t t = 1; t <= 3; ++t) {
+        auto const gradients = random_values<float>(size, t, 1.0);
+        step(optimizer, plain, gradients, ranges, 1e-2);
+        step(on_backend, parallel, gradients, ranges, 1e-2);
+      }
+      CHECK(same_bits(plain.weights, parallel.weights));
+      CHECK(same_bits(plain.first, parallel.first));
+      CHECK(same_bits(plain.second, parallel.second));
+    }
+}
+
 TEST_CASE("bias corrections agree with the closed form") {
   for (double const beta : {0.0, 0.5, 0.9, 0.95, 0.999, 0.9999})
     for (Index const t : {Index{1}, Index{2}, Index{3}, Index{10}, Index{77}, Index{1000}, Index{123456},
@@ -161,11 +185,10 @@ TEST_CASE("bias corrections agree with the closed form") {
 TEST_CASE("the norm has one order of summation") {
   auto const gradients = random_values<float>(3 * 4096 + 1234, 5, 1e3);
   std::span<float const> const view(gradients);
-  auto const blocks = norm_block_count(static_cast<Index>(gradients.size()));
-  REQUIRE(blocks == 4);
-  std::vector<double> sums(4);
-  for (Index block = blocks; block-- > 0;) sums[aeth::to_size(block)] = block_sum_of_squares(view, block);
-  CHECK(norm_of_blocks(sums) == global_norm(view));
+  for (int const threads : {1, 2, 3, 4}) {
+    aeth::Cpu cpu(threads);
+    CHECK(std::sqrt(cpu.sum_of_squares(view.data(), static_cast<Index>(view.size()))) == global_norm(view));
+  }
   long double squares = 0.0L;
   for (float const g : gradients) squares += static_cast<long double>(g) * static_cast<long double>(g);
   CHECK(global_norm(view) == Approx(static_cast<double>(std::sqrt(squares))).epsilon(1e-14));

@@ -1,4 +1,5 @@
 #include "aeth/train/metrics.hpp"
+#include "aeth/train/progress_line.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -117,4 +118,22 @@ TEST_CASE("what cannot be written is refused") {
   MetricsWriter writer({.path = file.path, .columns = {"loss"}});
   CHECK_THROWS_WITH(add(writer, 0, {1.0, 2.0}), "metrics row: 2 values for 1 columns");
   CHECK_THROWS_AS(add(writer, -1, {1.0}), aeth::UsageError);
+}
+
+TEST_CASE("a progress line says what is known and leaves out what is not") {
+  aeth::train::Progress p;
+  p.step = 3;
+  p.loss.main = 2.34567;
+  p.rate = 0.0015;
+  p.tokens_per_second = 12345.6;
+  p.max_violation = 0.5;
+  p.seconds_left = 67.9;
+  CHECK(describe(p) ==
+        "step 3  loss 2.346  rate 1.50e-3  12346 tokens/s  expert load violation 0.50  left 1:07");
+  p.total_steps = 400;
+  p.bits_per_byte = 1.5;
+  p.seconds_left = 3600;
+  CHECK(describe(p) ==
+        "step 3/400  loss 2.346  validation 1.500 bits/byte  rate 1.50e-3  12346 tokens/s  expert load "
+        "violation 0.50  left 60:00");
 }

@@ -10,6 +10,7 @@
 #include "aeth/backend/cpu.hpp"
 #include "aeth/config/presets.hpp"
 #include "aeth/data/bpe_trainer.hpp"
+#include "aeth/optim/sgd.hpp"
 #include "aeth/train/checkpoint.hpp"
 #include "support/catch.hpp"
 
@@ -52,17 +53,19 @@ struct Outcome {
   train::TrainerState state;
 };
 
+template <class Optimizer = optim::AdamW>
 struct Run {
   Cpu cpu;
   TestModel model;
   std::vector<double> losses;
-  train::Trainer<TestModel> trainer;
+  train::Trainer<TestModel, Optimizer> trainer;
 
-  Run(Text const& text, train::TrainerOptions options, int threads = 2)
+  Run(Text const& text, train::TrainerOptions options, int threads = 2,
+      Optimizer const& optimizer = Optimizer())
       : cpu(threads),
         model(cpu),
         trainer((model.initialize(4), model), {text.training, text.validation, text.validation_bytes, 0},
-                with_report(options)) {}
+                with_report(options), optimizer) {}
 
   train::TrainerOptions with_report(train::TrainerOptions options) {
     options.report = [this](train::Progress const& p) { losses.push_back(p.loss.main + p.bits_per_byte); };
@@ -149,7 +152,7 @@ TEST_CASE("training: other options, other data and a damaged checkpoint are refu
   auto const newest = train::save_checkpoint(run.trainer, folder);
 
   train::TrainerOptions other = options();
-  other.peak_rate *= 2;
+  other.learning_rate *= 2;
   Run different(text, other);
   CHECK_THROWS_AS(train::resume(different.trainer, folder), UsageError);
   Text const other_text = make_text(2);
@@ -163,6 +166,39 @@ TEST_CASE("training: other options, other data and a damaged checkpoint are refu
   CHECK(fallen_back.trainer.state().step == 2);
 
   CHECK_THROWS_AS(train::resume(fallen_back.trainer, fresh_folder("empty")), IoError);
+}
+
+TEST_CASE("training: SGD and a schedule of one's own train, and resume exactly") {
+  Text const text = make_text(1);
+  train::TrainerOptions o = options();
+  o.schedule = optim::cosine_schedule({.peak = 0.5, .floor = 0.01, .warmup_steps = 4, .total_steps = 24});
+  optim::Sgd const sgd({.momentum = 0.8});
+  Run whole(text, o, 2, sgd);
+  auto const& schedule = *o.schedule;
+  for (Index i = 0; i < 24; ++i) {
+    CHECK(whole.trainer.step().rate == schedule.at(i));
+    if (i == 9) train::save_checkpoint(whole.trainer, fresh_folder("sgd"));
+  }
+  Outcome const expected = whole.outcome();
+  CHECK(expected.second.empty());
+  std::string const folder = (std::filesystem::temp_directory_path() / "aeth_resume_test" / "sgd").string();
+
+  Run second(text, o, 3, sgd);
+  CHECK(train::resume(second.trainer, folder).empty());
+  CHECK(second.trainer.state().step == 10);
+  double first_loss = 0, last_loss = 0;
+  for (Index i = 10; i < 24; ++i) (i == 10 ? first_loss : last_loss) = second.trainer.step().loss.main;
+  CHECK(last_loss < first_loss);
+  CHECK(same(second.outcome().weights, expected.weights));
+  CHECK(same(second.outcome().first, expected.first));
+
+  Run other_momentum(text, o, 2, optim::Sgd({.momentum = 0.9}));
+  CHECK_THROWS_AS(train::resume(other_momentum.trainer, folder), UsageError);
+  Run other_optimizer(text, o);
+  CHECK_THROWS_AS(train::resume(other_optimizer.trainer, folder), UsageError);
+  o.schedule->pieces[0].to *= 2;
+  Run other_schedule(text, o, 2, sgd);
+  CHECK_THROWS_AS(train::resume(other_schedule.trainer, folder), UsageError);
 }
 
 TEST_CASE("training: a loss that is not finite stops the run before anything is applied") {
@@ -193,13 +229,13 @@ TEST_CASE("training: options outside their range are refused by name") {
       CHECK(std::string(error.what()).find(name) != std::string::npos);
     }
   };
-  refused([](auto& o) { o.peak_rate = std::nan(""); }, "peak_rate");
-  refused([](auto& o) { o.peak_rate = 0; }, "peak_rate");
+  refused([](auto& o) { o.learning_rate = std::nan(""); }, "learning_rate");
+  refused([](auto& o) { o.learning_rate = 0; }, "learning_rate");
   refused([](auto& o) { o.batch_rows = 0; }, "batch_rows");
   refused([](auto& o) { o.length = -1; }, "length");
   refused([](auto& o) { o.final_rate = 2; }, "final_rate");
   refused([](auto& o) { o.steps = 0, o.minutes = 0; }, "minutes");
-  refused([](auto& o) { o.adamw.clip = 0; }, "clip");
+  refused([](auto& o) { o.schedule = optim::Schedule{}, o.steps = 0; }, "schedule");
   refused([](auto& o) { o.loss.mtp_weight = -1; }, "mtp_weight");
   refused([](auto& o) { o.loss.mtp_weight = -1; }, "TrainerOptions::loss");
 }

@@ -199,7 +199,7 @@ class Cpu {
   void adamw(T* weight, T const* gradient, T* first, T* second, Index size,
              AdamWConstants<T> const& constants);
 
-  /// Σ x² in blocks of 4096, blocks added in order in double.
+  /// Σ x² in double, in the order of `backend/norm_blocks.hpp`.
   template <class T>
   [[nodiscard]] double sum_of_squares(T const* x, Index size);
 

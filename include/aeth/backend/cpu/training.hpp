@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "aeth/backend/cpu/cpu.hpp"
+#include "aeth/backend/norm_blocks.hpp"
 
 namespace aeth {
 
@@ -43,16 +44,14 @@ void Cpu::adamw(T* weight, T const* gradient, T* first, T* second, Index size,
 
 template <class T>
 double Cpu::sum_of_squares(T const* x, Index size) {
-  constexpr Index block = 4096;
   ArenaScope const scope(scratch_);
-  Index const blocks = ceil_div(size, block);
-  T* const sums = scratch_.take<T>(blocks);
+  Index const blocks = norm_block_count(size);
+  double* const sums = scratch_.take<double>(blocks);
   parallel(ceil_div(blocks, Index{16}), [&](Index i, int) {
-    for (Index b = i * 16; b < min(blocks, (i + 1) * 16); ++b)
-      sums[b] = AETH_CPU_KERNEL(level_, T, dot, x + b * block, x + b * block, min(block, size - b * block));
+    for (Index b = i * 16; b < min(blocks, (i + 1) * 16); ++b) sums[b] = block_sum_of_squares(x, size, b);
   });
   double total = 0;
-  for (Index b = 0; b < blocks; ++b) total += static_cast<double>(sums[b]);
+  for (Index b = 0; b < blocks; ++b) total += sums[b];
   return total;
 }
 
