@@ -85,9 +85,10 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   Cpu cpu(a.threads);
   demo::Model model(cpu);
   model.initialize(a.options.seed);
-  std::cout << "model: " << grouped(count_parameters(demo::config).total()) << " parameters, "
-            << grouped(count_activated(demo::config).total()) << " used per token; " << training.size()
-            << " training tokens; " << cpu.threads() << " threads, " << to_string(cpu.level()) << '\n';
+  std::cout << "model: " << grouped(trainable_parameters(demo::config))
+            << " parameters with multi-token prediction, " << grouped(count_activated(demo::config).total())
+            << " used per token; " << training.size() << " training tokens; " << cpu.threads() << " threads, "
+            << to_string(cpu.level()) << '\n';
 
   train::TrainerOptions options = a.options;
   options.schedule = chosen_schedule(a);

@@ -46,7 +46,7 @@ class Mtp {
   void for_each_parameter(std::string const& name, Visit&& visit) {
     embedding_norm_.for_each_parameter(name + ".enorm", visit);
     state_norm_.for_each_parameter(name + ".hnorm", visit);
-    join_.for_each_parameter(name + ".eh_proj", visit);
+    eh_proj_.for_each_parameter(name + ".eh_proj", visit);
     block_.for_each_parameter(name, visit);
     out_norm_.for_each_parameter(name + ".shared_head.norm", visit);
   }
@@ -56,7 +56,7 @@ class Mtp {
   }
   template <class Visit>
   void for_each_packed(Visit&& visit) {
-    join_.for_each_packed(visit);
+    eh_proj_.for_each_packed(visit);
     block_.for_each_packed(visit);
   }
 
@@ -77,7 +77,7 @@ class Mtp {
   void forward(B& backend, MatrixView<S> state, PassGeometry<T> const& pass, Context& c, Arena& arena) const {
     embedding_norm_.forward(backend, c.embedding, c.pair.col_slice(0, C.dim), c.embedding_inverse);
     state_norm_.forward(backend, state, c.pair.col_slice(C.dim, C.dim), c.state_inverse);
-    join_.forward(backend, c.pair, c.x);
+    eh_proj_.forward(backend, c.pair, c.x);
     block_.forward(backend, c.x, c.out, pass, c.block, arena);
     out_norm_.forward(backend, c.out, c.normed, c.out_inverse);
   }
@@ -92,7 +92,7 @@ class Mtp {
     auto const d_pair = arena.matrix<T>(d_out.rows, 2 * C.dim);
     out_norm_.backward(backend, d_normed, c.out, c.out_inverse, d_out, Write::accumulate);
     block_.backward(backend, d_out, pass, c.block, arena);
-    join_.backward(backend, d_out, c.pair, d_pair, Write::overwrite);
+    eh_proj_.backward(backend, d_out, c.pair, d_pair, Write::overwrite);
     embedding_norm_.backward(backend, d_pair.col_slice(0, C.dim), c.embedding, c.embedding_inverse,
                              d_embedding, Write::overwrite);
     state_norm_.backward(backend, d_pair.col_slice(C.dim, C.dim), state, c.state_inverse, d_state,
@@ -104,7 +104,7 @@ class Mtp {
  private:
   RmsNorm<P, B> embedding_norm_{C.dim, C.norm_eps};
   RmsNorm<P, B> state_norm_{C.dim, C.norm_eps};
-  Linear<P, B> join_{C.dim, 2 * C.dim};
+  Linear<P, B> eh_proj_{C.dim, 2 * C.dim};
   Block<C, P, B> block_;
   RmsNorm<P, B> out_norm_{C.dim, C.norm_eps};
 };
