@@ -218,7 +218,10 @@ int replay(std::string_view name, std::string const& path, std::uint64_t mutatio
   std::cout << name << ": " << seeds.size() << " seeds, " << mutations << " mutations, " << run.accepted()
             << " accepted, " << run.refused() << " refused\n";
   // Seeds that are all refused would leave what a target checks of accepted inputs untried.
-  return folder && run.accepted() < 10 ? 1 : 0;
+  bool const enough = !folder || run.accepted() >= 10;
+  if (!enough)
+    std::cerr << name << ": fewer than 10 inputs were accepted; add good seeds to " << path << '\n';
+  return enough ? 0 : 1;
 }
 
 }  // namespace
