@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "aeth/aeth.hpp"
+#include "aeth/data/text_source.hpp"
 #include "aeth/data/tokenizer_json.hpp"
 #include "aeth/optim/recipe_schedule.hpp"
 #include "aeth/optim/sgd.hpp"
@@ -29,8 +30,9 @@ struct Arguments {
   train::TrainerOptions options = demo::options();
   std::string optimizer = "adamw", schedule = "wsd";
   double validation_share = 0.05, fim_rate = 0.1;
+  std::string field = "text";
   int threads = 0;
-  bool resume = false, overwrite = false;
+  bool resume = false, overwrite = false, skip_bad_lines = false;
 };
 
 /// The rates of each step, or none where the trainer's own warm-up, constant, decay is wanted.
@@ -66,7 +68,13 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   expect<IoError>(!error, "cannot make the folder '", a.folder, "': ", error.message(),
                   "; name another with --out");
   data::SourceReport report;
-  auto documents = data::read_source(a.source, {.patterns = a.patterns}, &report);
+  auto const bad_line = a.skip_bad_lines ? data::BadLine::skip : data::BadLine::stop;
+  auto documents = data::read_text_source(
+      a.source, {.files = {.patterns = a.patterns}, .jsonl = {.field = a.field, .bad_line = bad_line}},
+      &report);
+  if (report.bad_lines > 0)
+    std::cout << "note: " << report.bad_lines << " bad lines were left out. First: " << report.first_problem
+              << '\n';
   if (documents.size() == 1) documents = console::cut_in_parts(documents[0].text);
   auto split = data::split_documents(std::move(documents), {.fraction = a.validation_share});
   std::cout << "text: " << report.documents << " documents, " << report.bytes << " bytes from " << a.source
@@ -147,10 +155,13 @@ int main(int argc, char** argv) {
   Arguments a;
   auto& o = a.options;
   app.option_defaults()->take_last();  // an option given twice: the last one counts
-  app.add_option("--data", a.source, "A text file, or a folder")->capture_default_str();
+  app.add_option("--data", a.source, "A text file, JSON lines (.jsonl, .ndjson), or a folder")
+      ->capture_default_str();
   app.add_option("--pattern", a.patterns, "File names to take from the folder")
       ->capture_default_str()
       ->take_all();
+  app.add_option("--field", a.field, "Field of JSON lines that holds the text")->capture_default_str();
+  app.add_flag("--skip-bad-lines", a.skip_bad_lines, "Leave out bad lines of JSON lines instead of stopping");
   app.add_option("--out", a.folder, "Where tokenizer, checkpoints, metrics and pictures go")
       ->capture_default_str();
   app.add_option("--minutes", o.minutes, "Time budget of training")->capture_default_str();

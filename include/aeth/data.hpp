@@ -1,5 +1,5 @@
 /// Text to batches: everything in aeth/data/ that needs the standard library only. The readers of JSON are
-/// separate includes: aeth/data/jsonl.hpp, aeth/data/tokenizer_json.hpp.
+/// separate includes: aeth/data/jsonl.hpp, aeth/data/text_source.hpp, aeth/data/tokenizer_json.hpp.
 #pragma once
 
 #include "aeth/data/batch.hpp"

@@ -1,19 +1,25 @@
-// Any bytes as tokenizer.json: a DataError, or a tokenizer that survives saving and loading.
-#include <cstddef>
-#include <cstdint>
-#include <cstdlib>
+// Any bytes as tokenizer.json: a DataError, or a tokenizer that survives saving and loading, and that gives back any
+// bytes it encodes.
+#include <optional>
 #include <string_view>
 
 #include "aeth/data/tokenizer_json.hpp"
+#include "fuzz/target.hpp"
 
-extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
-  std::string_view const content(reinterpret_cast<char const*>(data), size);
+using namespace aeth::data;
+using aeth::fuzz::require;
+
+AETH_FUZZ_TARGET(tokenizer_json, content) {
+  std::optional<Tokenizer> tokenizer;
   try {
-    auto const tokenizer = aeth::data::parse_tokenizer_json(content, "fuzz");
-    if (!(aeth::data::parse_tokenizer_json(aeth::data::to_tokenizer_json(tokenizer), "again") == tokenizer))
-      std::abort();
-    if (tokenizer.decode(tokenizer.encode(content, {.allow_special = true})) != content) std::abort();
+    tokenizer.emplace(parse_tokenizer_json(content, "fuzz"));
   } catch (aeth::DataError const&) {
+    return false;
   }
-  return 0;
+  require(parse_tokenizer_json(to_tokenizer_json(*tokenizer), "again") == *tokenizer,
+          "the tokenizer changed in saving and loading");
+  for (bool const allow_special : {false, true})
+    require(tokenizer->decode(tokenizer->encode(content, {.allow_special = allow_special})) == content,
+            "decoding does not give back what was encoded");
+  return true;
 }

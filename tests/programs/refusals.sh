@@ -63,6 +63,20 @@ expect 2 "other training options" "$train" --data "$work/text" --out "$work/run"
 cat "$work"/text/*.h "$work"/text/*.h >"$work/book.txt"
 expect 0 "bits per byte" "$train" --data "$work/book.txt" --out "$work/book" "${quick[@]}"
 
+# JSON Lines: each line is a document. A broken line is named; it can be left out.
+mkdir "$work/lines"
+for i in $(seq 1 24); do
+  printf '{"id":%d,"body":"' "$i"
+  for j in $(seq 1 40); do printf '%s' "int value_${i}_$j = $((i * j)) + function_$i($j);\\n"; done
+  printf '"}\n'
+done >"$work/lines/good.jsonl"
+{ cat "$work/lines/good.jsonl"; echo '{"body": "broken'; cat "$work/lines/good.jsonl"; } >"$work/broken.jsonl"
+lines=("${quick[@]}" --overwrite --out "$work/from_lines")
+expect 3 "broken.jsonl: line 25 (byte" "$train" --data "$work/broken.jsonl" --field body "${lines[@]}"
+expect 3 "no field 'text' (it has: body, id)" "$train" --data "$work/lines/good.jsonl" "${lines[@]}"
+expect 0 "note: 1 bad lines" "$train" --data "$work/broken.jsonl" --field body --skip-bad-lines "${lines[@]}"
+expect 0 "text: 24 documents" "$train" --data "$work/lines" --pattern '*.jsonl' --field body "${lines[@]}"
+
 # A truncated newest checkpoint: the one before is used, and the program says so. Both truncated: refused.
 newest=$(ls "$work"/run/checkpoints/step-*.safetensors | tail -n 1)
 truncate -s -100 "$newest"

@@ -14,8 +14,9 @@ namespace aeth {
 namespace detail {
 
 /// The values of a described configuration by their path, such as mla.rope.theta. Total: text of another form
-/// gives other paths or none, nothing worse.
+/// gives other paths or none, nothing worse; paths beyond 200 bytes are left out. Cost: linear but for the map.
 [[nodiscard]] inline std::map<std::string, std::string> described_fields(std::string_view description) {
+  constexpr std::size_t longest_path = 200;  // bytes; each field repeats its path
   std::map<std::string, std::string> fields;
   std::vector<std::size_t> open;  // lengths of the path outside each brace
   std::string path;
@@ -28,6 +29,10 @@ namespace detail {
     if (c != '.') continue;
     std::size_t const name_end = description.find(" = ", at);
     if (name_end == description.npos) break;
+    if (path.size() + (name_end - at) > longest_path) {
+      at = name_end + 2;
+      continue;
+    }
     std::string const name(description.substr(at + 1, name_end - at - 1));
     std::string const full = path.empty() ? name : text(path, '.', name);
     std::size_t const value = name_end + 3;

@@ -72,13 +72,50 @@ struct LineProblem {
   if (!value.is_object())
     return {&JsonlReport::wrong_type, text("it is a JSON ", value.type_name(), ", not an object")};
   auto const field = value.find(options.field);
-  if (field == value.end())
-    return {&JsonlReport::missing_field, text("it has no field '", options.field, "'")};
+  if (field == value.end()) {
+    std::string others;
+    for (auto const& [name, unused] : value.items()) others += (others.empty() ? "" : ", ") + name;
+    return {&JsonlReport::missing_field, text("it has no field '", options.field, "' (it has: ",
+                                              Excerpt{others}, "); is the text in another field?")};
+  }
   if (!field->is_string())
     return {&JsonlReport::wrong_type,
             text("its field '", options.field, "' is a JSON ", field->type_name(), ", not a string")};
   out = std::move(field->get_ref<std::string&>());
   return {};
+}
+
+/// Appends the documents of JSON Lines content and adds to the counts, `documents` apart: parse_jsonl() without the
+/// demand that some remain.
+///
+/// errors   as parse_jsonl() at a bad line
+inline void append_jsonl(std::string_view content, std::string const& name, JsonlOptions const& options,
+                         std::vector<Document>& documents, JsonlReport& counts) {
+  std::size_t at = content.starts_with("\xEF\xBB\xBF") ? 3 : 0;
+  for (Index line_number = 1; at < content.size(); ++line_number) {
+    std::size_t const newline = content.find('\n', at);
+    bool const last = newline == content.npos;
+    std::size_t const begin = at, end = last ? content.size() : newline;
+    at = end + 1;
+    std::string_view const line = content.substr(begin, end - begin);
+    if (line.find_first_not_of(" \t\r") == line.npos) {
+      ++counts.blank;
+      continue;
+    }
+    Document document{text(name, ":", line_number), {}};
+    LineProblem const problem = read_jsonl_line(line, options, last, document.text);
+    if (problem.count != nullptr) {
+      std::string const message = text(name, ": line ", line_number, " (byte ", begin, "): ", problem.why,
+                                       "; correct the line, or skip bad lines");
+      expect<DataError>(options.bad_line == BadLine::skip, message);
+      if (counts.first_problem.empty()) counts.first_problem = message;
+      ++(counts.*problem.count);
+    } else if (document.text.empty()) {
+      ++counts.empty;
+    } else {
+      documents.push_back(std::move(document));
+    }
+  }
 }
 
 }  // namespace detail
@@ -93,31 +130,7 @@ struct LineProblem {
                                                        JsonlReport* report = nullptr) {
   JsonlReport counts;
   std::vector<Document> documents;
-  std::size_t at = content.starts_with("\xEF\xBB\xBF") ? 3 : 0;
-  for (Index line_number = 1; at < content.size(); ++line_number) {
-    std::size_t const newline = content.find('\n', at);
-    bool const last = newline == content.npos;
-    std::size_t const begin = at, end = last ? content.size() : newline;
-    at = end + 1;
-    std::string_view const line = content.substr(begin, end - begin);
-    if (line.find_first_not_of(" \t\r") == line.npos) {
-      ++counts.blank;
-      continue;
-    }
-    Document document{text(name, ":", line_number), {}};
-    detail::LineProblem const problem = detail::read_jsonl_line(line, options, last, document.text);
-    if (problem.count != nullptr) {
-      std::string const message = text(name, ": line ", line_number, " (byte ", begin, "): ", problem.why,
-                                       "; correct the line, or skip bad lines");
-      expect<DataError>(options.bad_line == BadLine::skip, message);
-      if (counts.first_problem.empty()) counts.first_problem = message;
-      ++(counts.*problem.count);
-    } else if (document.text.empty()) {
-      ++counts.empty;
-    } else {
-      documents.push_back(std::move(document));
-    }
-  }
+  detail::append_jsonl(content, name, options, documents, counts);
   counts.documents = static_cast<Index>(documents.size());
   if (report != nullptr) *report = counts;
   expect<DataError>(!documents.empty(), name, ": no document (", counts.blank, " blank lines, ", counts.empty,

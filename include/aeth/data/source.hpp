@@ -1,4 +1,4 @@
-/// Documents from text files: one file is one document.
+/// Documents from text files: one file is one document. Files of JSON Lines: aeth/data/text_source.hpp.
 #pragma once
 
 #include <algorithm>
@@ -27,14 +27,16 @@ struct FolderOptions {
   std::uint64_t max_file_bytes = std::uint64_t{64} << 20;  ///< larger files are left out and counted
 };
 
-/// What was read and what was left out, in files.
+/// What was read and what was left out, in documents: text files, or lines of JSON Lines.
 struct SourceReport {
-  Index documents = 0;   ///< kept
-  Index bytes = 0;       ///< of the kept documents
-  Index empty = 0;       ///< files without a byte
-  Index binary = 0;      ///< see looks_binary()
-  Index too_large = 0;   ///< beyond FolderOptions::max_file_bytes
-  Index duplicates = 0;  ///< same bytes as a document before
+  Index documents = 0;             ///< kept
+  Index bytes = 0;                 ///< of the kept documents
+  Index empty = 0;                 ///< documents without a byte
+  Index binary = 0;                ///< see looks_binary()
+  Index too_large = 0;             ///< beyond FolderOptions::max_file_bytes
+  Index duplicates = 0;            ///< same bytes as a document before
+  Index bad_lines = 0;             ///< of JSON Lines, left out on request
+  std::string first_problem = {};  ///< message of the first bad line, or empty
   bool operator==(SourceReport const&) const = default;
 };
 
@@ -63,6 +65,58 @@ inline Index remove_duplicates(std::vector<Document>& documents) {
   return removed;
 }
 
+namespace detail {
+
+/// Keeps a document, or counts why not.
+inline void keep_or_count(Document document, std::vector<Document>& documents, SourceReport& counts) {
+  if (document.text.empty())
+    ++counts.empty;
+  else if (looks_binary(document.text))
+    ++counts.binary;
+  else
+    documents.push_back(std::move(document));
+}
+
+/// Reads a text file as one document. Errors: IoError if it cannot be read.
+inline void read_text_file(std::string const& path, FolderOptions const& options,
+                           std::vector<Document>& documents, SourceReport& counts) {
+  if (io::file_size(path) > options.max_file_bytes)
+    ++counts.too_large;
+  else
+    keep_or_count({path, io::read_file(path, options.max_file_bytes)}, documents, counts);
+}
+
+/// What ends the reading of a source: duplicates go, the counts are completed and reported.
+///
+/// errors   DataError if nothing remains, with the counts
+inline void finish_source(std::size_t files, std::vector<Document>& documents, SourceReport& counts,
+                          SourceReport* report) {
+  counts.duplicates = remove_duplicates(documents);
+  counts.documents = static_cast<Index>(documents.size());
+  for (Document const& document : documents) counts.bytes += static_cast<Index>(document.text.size());
+  if (report != nullptr) *report = counts;
+  expect<DataError>(!documents.empty(), "no text in ", files, " files (", counts.empty, " empty, ",
+                    counts.binary, " binary, ", counts.too_large, " too large, ", counts.bad_lines,
+                    " bad lines); give UTF-8 text files",
+                    counts.first_problem.empty() ? "" : ". First problem: ", counts.first_problem);
+}
+
+/// The file itself, or all matching files below a folder, sorted by path.
+///
+/// errors   IoError if the path is a folder that cannot be listed; DataError if no file of it matches
+[[nodiscard]] inline std::vector<std::string> source_files(std::string const& path,
+                                                           FolderOptions const& options) {
+  if (!io::is_folder(path)) return {path};
+  std::vector<std::string> paths = io::list_files(path, options.patterns);
+  std::string wanted;
+  for (std::string const& pattern : options.patterns) wanted += (wanted.empty() ? "" : ", ") + pattern;
+  expect<DataError>(!paths.empty(), "no file below '", path, "' matches ", wanted,
+                    "; check the folder or give other patterns");
+  return paths;
+}
+
+}  // namespace detail
+
 /// Reads the files as documents named by their paths, in the order given; leaves out empty, binary, too large
 /// and repeated ones.
 ///
@@ -72,25 +126,8 @@ inline Index remove_duplicates(std::vector<Document>& documents) {
                                                       SourceReport* report = nullptr) {
   SourceReport counts;
   std::vector<Document> documents;
-  for (std::string const& path : paths) {
-    if (io::file_size(path) > options.max_file_bytes) {
-      ++counts.too_large;
-      continue;
-    }
-    std::string content = io::read_file(path, options.max_file_bytes);
-    if (content.empty())
-      ++counts.empty;
-    else if (looks_binary(content))
-      ++counts.binary;
-    else
-      documents.push_back({path, std::move(content)});
-  }
-  counts.duplicates = remove_duplicates(documents);
-  counts.documents = static_cast<Index>(documents.size());
-  for (Document const& document : documents) counts.bytes += static_cast<Index>(document.text.size());
-  if (report != nullptr) *report = counts;
-  expect<DataError>(!documents.empty(), "no text in ", paths.size(), " files (", counts.empty, " empty, ",
-                    counts.binary, " binary, ", counts.too_large, " too large); give UTF-8 text files");
+  for (std::string const& path : paths) detail::read_text_file(path, options, documents, counts);
+  detail::finish_source(paths.size(), documents, counts, report);
   return documents;
 }
 
@@ -100,13 +137,7 @@ inline Index remove_duplicates(std::vector<Document>& documents) {
 [[nodiscard]] inline std::vector<Document> read_source(std::string const& path,
                                                        FolderOptions const& options = {},
                                                        SourceReport* report = nullptr) {
-  if (!io::is_folder(path)) return read_files(std::span(&path, 1), options, report);
-  std::vector<std::string> const paths = io::list_files(path, options.patterns);
-  std::string wanted;
-  for (std::string const& pattern : options.patterns) wanted += (wanted.empty() ? "" : ", ") + pattern;
-  expect<DataError>(!paths.empty(), "no file below '", path, "' matches ", wanted,
-                    "; check the folder or give other patterns");
-  return read_files(paths, options, report);
+  return read_files(detail::source_files(path, options), options, report);
 }
 
 }  // namespace aeth::data

@@ -57,21 +57,13 @@ struct CheckpointRecord {
   std::string name;
   std::uint64_t size = 0;
   std::uint64_t hash = 0;
+  bool operator==(CheckpointRecord const&) const = default;
 };
 
-/// What `latest` says, newest first; what is wrong with it goes to `notices`.
-[[nodiscard]] inline std::vector<CheckpointRecord> read_records(std::string const& folder,
-                                                                std::vector<std::string>& notices) {
+/// The records in the content of `latest`, newest first; lines that are none go to `notices`. `path` is for messages.
+[[nodiscard]] inline std::vector<CheckpointRecord> parse_records(std::string_view rest, std::string_view path,
+                                                                 std::vector<std::string>& notices) {
   std::vector<CheckpointRecord> records;
-  std::string const path = text(folder, '/', latest_name);
-  std::string content;
-  try {
-    content = read_file(path, 1u << 16);
-  } catch (IoError const& error) {
-    notices.emplace_back(error.what());
-    return records;
-  }
-  std::string_view rest = content;
   for (int line = 1; !rest.empty(); ++line) {
     std::size_t const end = rest.find('\n');
     std::string_view const entry = rest.substr(0, end);
@@ -97,12 +89,29 @@ struct CheckpointRecord {
   return records;
 }
 
-/// Replaces `latest` in one step.
-inline void write_records(std::string const& folder, std::vector<CheckpointRecord> const& records) {
+/// What `latest` says; that it cannot be read goes to `notices` too.
+[[nodiscard]] inline std::vector<CheckpointRecord> read_records(std::string const& folder,
+                                                                std::vector<std::string>& notices) {
+  std::string const path = text(folder, '/', latest_name);
+  try {
+    return parse_records(read_file(path, 1u << 16), path, notices);
+  } catch (IoError const& error) {
+    notices.emplace_back(error.what());
+    return {};
+  }
+}
+
+/// The content of `latest` that parse_records() gives back.
+[[nodiscard]] inline std::string records_text(std::vector<CheckpointRecord> const& records) {
   std::string content;
   for (CheckpointRecord const& r : records)
     content += text(r.name, ' ', r.size, ' ', hash_text(r.hash), '\n');
-  write_file_atomic(text(folder, '/', latest_name), content);
+  return content;
+}
+
+/// Replaces `latest` in one step.
+inline void write_records(std::string const& folder, std::vector<CheckpointRecord> const& records) {
+  write_file_atomic(text(folder, '/', latest_name), records_text(records));
 }
 
 /// The steps of which the folder has a file (no link, no folder), highest first.
