@@ -1,7 +1,6 @@
 // Prompts longer than the tiles that attention works in: however they are cut, whatever else is in the batch, in
 // which order, and on however many threads, logits keep their bits; with expanded keys and values they are those
 // of training.
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -122,12 +121,10 @@ void check_long_prompts(std::string const& name, double tolerance) {
       }
       auto const& wanted = expanded ? training : latent;
       for (std::size_t b = 0; b < batches.size(); ++b) {
-        // Every thread count sees alone, together and mixed; all the combinations are for one and four.
-        if ((threads == 2 || threads == 3) && b % 3 != 0) continue;
         auto const decoded = decode(model, prompts, batches[b].order, batches[b].chunk_sizes, form);
         for (std::size_t const i : batches[b].order) {
-          INFO(name << ", " << (expanded ? "expanded" : "latent") << ", " << threads << " threads, batch " << b
-                    << ", prompt of " << lengths[i]);
+          INFO(name << ", " << (expanded ? "expanded" : "latent") << ", " << threads << " threads, batch "
+                    << b << ", prompt of " << lengths[i]);
           CHECK(test::same_bits(decoded[i], wanted[i]));
         }
       }
@@ -179,15 +176,19 @@ void check_log_probabilities() {
 
 }  // namespace
 
-// Tolerances: a logit is a sum of a few hundred rounded products through three layers; BF16 keeps 8 bits.
-TEST_CASE("parity: long prompts have the same bits in any chunks, company, order and number of threads, fp32") {
-  check_long_prompts<low_rank, Fp32>("compressed queries, fp32", 1e-3);
-  check_long_prompts<full_rank, Fp32>("full-rank queries, fp32", 1e-3);
+// Tolerances of the latent form, another order of sums, over the largest logit: 1e-5 is 84 spacings of FP32 for
+// three layers. In BF16 an activation of 8 bits that is rounded the other way can also send a token to other
+// experts, which moves a logit by a good part of the largest; unrelated logits differ by more than the largest.
+TEST_CASE(
+    "parity: long prompts have the same bits in any chunks, company, order and number of threads, fp32") {
+  check_long_prompts<low_rank, Fp32>("compressed queries, fp32", 1e-5);
+  check_long_prompts<full_rank, Fp32>("full-rank queries, fp32", 1e-5);
 }
 
-TEST_CASE("parity: long prompts have the same bits in any chunks, company, order and number of threads, bf16") {
-  check_long_prompts<low_rank, Bf16>("compressed queries, bf16", 1.0);
-  check_long_prompts<full_rank, Bf16>("full-rank queries, bf16", 1.0);
+TEST_CASE(
+    "parity: long prompts have the same bits in any chunks, company, order and number of threads, bf16") {
+  check_long_prompts<low_rank, Bf16>("compressed queries, bf16", 0.5);
+  check_long_prompts<full_rank, Bf16>("full-rank queries, bf16", 0.5);
 }
 
 TEST_CASE("parity: log-probabilities of long documents equal those of training bit for bit") {
