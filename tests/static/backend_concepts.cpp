@@ -43,6 +43,9 @@ struct NoAdd : CpuReference {
 struct NoEmbedBackward : CpuReference {
   void embed_backward() = delete;
 };
+struct NoReserveAttention : CpuReference {
+  void reserve_attention() = delete;
+};
 struct NoAttentionBackward : CpuReference {
   void attention_backward() = delete;
 };
@@ -100,6 +103,7 @@ AETH_LACKS_ONLY(NoRotate, SupportsRotation, SupportsSwiglu);
 AETH_LACKS_ONLY(NoSwiglu, SupportsSwiglu, SupportsRotation);
 AETH_LACKS_ONLY(NoAdd, SupportsAddition, SupportsEmbedding);
 AETH_LACKS_ONLY(NoEmbedBackward, SupportsEmbedding, SupportsAddition);
+AETH_LACKS_ONLY(NoReserveAttention, SupportsAttention, SupportsExperts);
 AETH_LACKS_ONLY(NoAttentionBackward, SupportsAttention, SupportsExperts);
 AETH_LACKS_ONLY(NoLatentAttention, SupportsLatentAttention, SupportsAttention);
 AETH_LACKS_ONLY(NoRoute, SupportsRouting, SupportsDenseLayers);

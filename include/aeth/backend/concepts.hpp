@@ -124,6 +124,7 @@ concept SupportsEmbedding = requires(B& b, archetype::Operands<P>& o) {
 /// Causal attention in the expanded form.
 template <class B, class P>
 concept SupportsAttention = requires(B& b, archetype::Operands<P>& o) {
+  b.template reserve_attention<typename P::Exact>(o.shape, o.n);
   b.attention(o.shape, o.scalar, o.spans, o.x, o.x, o.x, o.y, o.statistics);
   b.attention_backward(o.shape, o.scalar, o.spans, o.x, o.x, o.x, o.x, o.statistics, o.x, o.y, o.y, o.y);
 };

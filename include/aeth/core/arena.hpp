@@ -45,6 +45,13 @@ class Arena {
     return {take<T>(rows * cols), rows, cols};
   }
 
+  /// Afterwards `bytes` may be taken, each take rounded up to whole cache lines, without an allocation.
+  void reserve(Index bytes) {
+    for (std::size_t b = at_.block; b < blocks_.size(); ++b)
+      if (blocks_[b].size() - (b == at_.block ? at_.used : 0) >= bytes) return;
+    blocks_.emplace_back(max(bytes, smallest_block));
+  }
+
   /// Bytes held, used or not.
   [[nodiscard]] Index capacity() const noexcept {
     Index total = 0;

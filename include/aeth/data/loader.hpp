@@ -4,7 +4,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <mutex>
 #include <stop_token>
@@ -38,6 +37,9 @@ struct LoaderPosition {
 
 /// Endless batches of a corpus. Each epoch has its own order; its last rows that do not fill a batch are left
 /// out. One user thread at a time.
+///
+/// memory   `prefetch` batches and the corpus' order, taken when it is made; next() allocates only if the
+///          vectors that it is given are too small for a batch
 class Loader {
  public:
   /// The corpus must outlive the loader.
@@ -56,6 +58,8 @@ class Loader {
                       " = ", options.batch_rows * options.rows.length,
                       "; add text, or make rows or batches smaller");
     given_ = {0, 0, data_, order_hash()};
+    ready_.reserve(to_size(options.prefetch));
+    spare_.reserve(to_size(options.prefetch));
     start(given_);
   }
   Loader(TokenCorpus&&, LoaderOptions const&) = delete;
@@ -68,13 +72,14 @@ class Loader {
   /// Swaps the next batch into `batch`; the vectors that were in it are used again. Waits if none is ready.
   /// Errors of the thread are thrown here, then and at every later call until restore().
   void next(Batch& batch) {
+    resize(batch);  // here and not in the thread, so that when it allocates is no matter of chance
     std::unique_lock lock(mutex_);
     ready_changed_.wait(lock, [&] { return !ready_.empty() || error_; });
     if (ready_.empty()) std::rethrow_exception(error_);
     std::swap(batch, ready_.front().batch);
     given_ = ready_.front().after;
     spare_.push_back(std::move(ready_.front().batch));
-    ready_.pop_front();
+    ready_.erase(ready_.begin());
     lock.unlock();
     space_changed_.notify_one();
   }
@@ -122,18 +127,22 @@ class Loader {
     return hash.value();
   }
 
+  void resize(Batch& batch) const {
+    batch.resize(options_.batch_rows, options_.rows.length, options_.rows.lookahead);
+  }
+
+  /// Brings the spare batches back to `prefetch`: then the thread finds one whenever there is room for it.
   void start(LoaderPosition const& from) {
     error_ = nullptr;
+    while (static_cast<Index>(spare_.size()) < options_.prefetch) resize(spare_.emplace_back());
     thread_ = std::jthread([this, from](std::stop_token const& token) { run(token, from); });
   }
 
   void stop() {
     thread_.request_stop();
     if (thread_.joinable()) thread_.join();
-    while (!ready_.empty()) {
-      spare_.push_back(std::move(ready_.front().batch));
-      ready_.pop_front();
-    }
+    for (Prepared& prepared : ready_) spare_.push_back(std::move(prepared.batch));
+    ready_.clear();
   }
 
   /// The thread: prepares batches until it is asked to stop.
@@ -146,17 +155,15 @@ class Loader {
           std::unique_lock lock(mutex_);
           auto const has_space = [&] { return static_cast<Index>(ready_.size()) < options_.prefetch; };
           if (!space_changed_.wait(lock, token, has_space)) return;
-          if (!spare_.empty()) {
-            batch = std::move(spare_.back());
-            spare_.pop_back();
-          }
+          batch = std::move(spare_.back());
+          spare_.pop_back();
         }
         if (token.stop_requested()) return;
         if (at.row + options_.batch_rows > rows_) {
           at.row = 0;
           cutter_.shuffle(options_.seed, ++at.epoch, options_.shuffle_rows);
         }
-        batch.resize(options_.batch_rows, options_.rows.length, options_.rows.lookahead);
+        resize(batch);
         for (Index slot = 0; slot < options_.batch_rows; ++slot) cutter_.fill(at.row++, slot, 0, batch);
         {
           std::lock_guard const lock(mutex_);
@@ -181,7 +188,7 @@ class Loader {
   std::mutex mutex_;  // guards ready_, spare_ and error_
   std::condition_variable_any space_changed_;
   std::condition_variable ready_changed_;
-  std::deque<Prepared> ready_;
+  std::vector<Prepared> ready_;  // at most `prefetch`, the oldest first
   std::vector<Batch> spare_;
   std::exception_ptr error_;
   std::jthread thread_;  // last: joins before the rest goes

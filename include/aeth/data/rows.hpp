@@ -28,12 +28,11 @@ struct RowOptions {
   Index overlap = 0;
 };
 
-/// Fisher-Yates: a uniform permutation of [0, n) drawn from `random`.
-[[nodiscard]] inline std::vector<Index> permutation(Index n, Random& random) {
-  std::vector<Index> order(to_size(n));
+/// Fisher-Yates: `order` becomes a uniform permutation of [0, n) drawn from `random`.
+inline void permute(Index n, Random& random, std::vector<Index>& order) {
+  order.resize(to_size(n));
   std::iota(order.begin(), order.end(), Index{0});
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
-  return order;
 }
 
 /// Cuts rows from a corpus, which must outlive it.
@@ -73,8 +72,8 @@ class RowCutter {
   /// a long document come together in one batch. A pure function of (seed, epoch).
   void shuffle(std::uint64_t seed, std::uint64_t epoch, bool shuffle_rows) {
     Random random(seed, RandomUse::shuffle, epoch);
-    documents_ = permutation(corpus_->documents(), random);
-    rows_ = shuffle_rows ? permutation(full_rows(), random) : std::vector<Index>{};
+    permute(corpus_->documents(), random, documents_);
+    permute(shuffle_rows ? full_rows() : 0, random, rows_);
     lay_out();
   }
 

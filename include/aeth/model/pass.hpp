@@ -24,7 +24,7 @@ struct PassInput {
 };
 
 /// Activations of one model for up to the largest batch seen; after the first pass of a size it allocates
-/// nothing.
+/// nothing, however its sequences are cut into segments.
 template <class Model>
 class Pass {
   static constexpr ModelConfig C = Model::config;
@@ -182,14 +182,18 @@ class Pass {
     geometry_.spans.reserve(to_size(tokens_));
     positions_.resize(to_size(tokens_));
     geometry_.spans.clear();
-    Index longest = 0;
+    // A later pass of this size may have longer segments, up to a whole sequence: room is made for those now.
+    Index longest_sequence = 0, longest = 0;
+    for (std::size_t b = 0; b + 1 < input_.sequences->size(); ++b)
+      longest_sequence = max(longest_sequence, (*input_.sequences)[b + 1] - (*input_.sequences)[b]);
     for (std::size_t s = 0; s + 1 < segments.size(); ++s) {
       Index const first = segments[s], size = segments[s + 1] - first;
       for (Index i = 0; i < size; ++i) positions_[to_size(first + i)] = static_cast<std::int32_t>(i);
       geometry_.spans.push_back({first, size, first, size});
       longest = max(longest, size);
     }
-    auto const& table = model_.rotary(longest);
+    model_.blocks().front().attention().reserve_scratch(model_.backend(), longest_sequence);
+    auto const& table = model_.rotary(max(longest, min<Index>(longest_sequence, C.max_context)));
     geometry_.rotary = {positions_.data(), table.cosine(), table.sine()};
     geometry_.balance = {balance_weight,
                          {input_.sequences->data(), static_cast<Index>(input_.sequences->size())}};

@@ -119,6 +119,9 @@ class Mla {
   /// y [T,D] (+)= o [T,H·U] through the output projection.
   void output(B& backend, MatrixView<A> o, MatrixView<T> y) const { o_.forward(backend, o, y); }
 
+  /// Room in the backend for forward and backward over segments of up to `keys` tokens.
+  void reserve_scratch(B& backend, Index keys) const { ops::reserve_attention<T>(backend, shape, keys); }
+
   /// Training and prefill in the expanded form.
   void forward(B& backend, MatrixView<A> h, ops::RotaryView<T> const& rotary,
                std::vector<AttentionSpan> const& spans, MatrixView<T> y, Context& c) const {

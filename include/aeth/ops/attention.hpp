@@ -32,6 +32,13 @@ void attention(B& backend, AttentionShape const& shape, T scale, std::vector<Att
   backend.attention(shape, scale, spans, as_const(q), as_const(kv), as_const(k_pe), o, statistics);
 }
 
+/// Makes room in the backend, so that later calls with spans of up to `keys` keys need not.
+template <class T, class B>
+void reserve_attention(B& backend, AttentionShape const& shape, Index keys) {
+  expect<ShapeError>(keys > 0, "reserve_attention: room for ", keys, " keys; give at least one");
+  backend.template reserve_attention<T>(shape, keys);
+}
+
 /// Overwrites dq, dkv and dk_pe. Probabilities are computed anew from q, kv and the saved statistics.
 template <class B, class X, class T>
 void attention_backward(B& backend, AttentionShape const& shape, T scale,

@@ -4,6 +4,7 @@
 /// source   DeepSeek-V3, arXiv:2412.19437, eq. 12-16; DeepSeek-V2, arXiv:2405.04434, §2.2
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 
 #include "aeth/backend/types.hpp"
@@ -17,6 +18,10 @@ namespace aeth::ops {
 template <class B, class T>
 void route(B& backend, RoutingRule const& rule, MatrixView<T> logits_te, T const* bias,
            MatrixView<T> scores_te, MatrixView<std::int32_t> experts_tk, MatrixView<T> gates_tk) {
+  static_assert(
+      std::floating_point<T>,
+      "aeth: route needs logits, scores and gates in the exact type of a precision policy, float or "
+      "double: rounded scores would change which experts are chosen");
   expect<ShapeError>(logits_te.cols == rule.experts && experts_tk.cols == rule.top_k &&
                          rule.experts <= RoutingRule::max_experts,
                      "route: ", logits_te.cols, " logits per token for ", rule.experts, " experts (at most ",

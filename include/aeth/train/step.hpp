@@ -105,6 +105,7 @@ class Stepper {
     sequences_.clear();
     for (Index b = 0; b <= rows; ++b) sequences_.push_back(b * batch.length);
     segments_.clear();
+    segments_.reserve(to_size(tokens + 1));  // however many documents a later batch has
     for (std::int32_t const begin : batch.segments)
       if (begin >= first && begin < first + tokens) segments_.push_back(begin - first);
     segments_.push_back(tokens);

@@ -43,6 +43,25 @@ TEST_CASE("an empty buffer has no memory and can be cleared", "[core]") {
   CHECK(b.view().size == 0);
 }
 
+TEST_CASE("an arena that reserved room does not grow until that is used up", "[core]") {
+  Arena arena;
+  Index const room = Index{5} << 20, part = Index{1} << 19;
+  (void)arena.take<std::byte>(part);
+  Arena::Mark const begin = arena.mark();
+  arena.reserve(room);
+  Index const held = arena.capacity();
+  for (int round = 0; round < 2; ++round) {
+    arena.release(begin);
+    for (Index taken = 0; taken < room; taken += part) (void)arena.take<std::byte>(part);
+    CHECK(arena.capacity() == held);
+    arena.release(begin);
+    arena.reserve(room);  // is there already
+    CHECK(arena.capacity() == held);
+  }
+  arena.reserve(2 * room);
+  CHECK(arena.capacity() == held + 2 * room);
+}
+
 TEST_CASE("an arena hands out aligned, disjoint memory", "[core]") {
   Arena arena;
   auto const a = arena.vector<float>(3);

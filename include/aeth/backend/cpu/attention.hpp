@@ -61,6 +61,16 @@ struct HeadOperands {
   }
 };
 
+/// Bytes that a task of either core takes at most for spans of up to `keys` keys: what `HeadOperands` and the
+/// tiles of the backward core hold, which are all of the forward core's and more.
+template <class T>
+constexpr Index attention_task_bytes(AttentionShape shape, Index keys) {
+  Index const d = shape.qk_dim(), u = shape.v_dim, padded = round_up(keys, Index{16});
+  Index const numbers = padded * (3 * (d + u) + 2 * query_tile) + query_tile * (2 * d + u);
+  constexpr Index takes = 11;  // each may lose most of a cache line
+  return numbers * static_cast<Index>(sizeof(T)) + takes * static_cast<Index>(buffer_alignment);
+}
+
 /// rows × width of x, widened, contiguous.
 template <class T, class X>
 T* gather_rows(T* to, MatrixView<X const> x, Index first, Index rows, Index column, Index width) {
@@ -70,6 +80,12 @@ T* gather_rows(T* to, MatrixView<X const> x, Index first, Index rows, Index colu
 }
 
 }  // namespace cpu
+
+template <class T>
+void Cpu::reserve_attention(AttentionShape shape, Index keys) {
+  // Of every thread: which one meets the longest span is chance.
+  for (Arena& arena : thread_scratch_) arena.reserve(cpu::attention_task_bytes<T>(shape, keys));
+}
 
 template <class X, class Y, class T>
 void Cpu::attention(AttentionShape shape, T scale, std::vector<AttentionSpan> const& spans,

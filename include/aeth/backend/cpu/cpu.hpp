@@ -131,6 +131,11 @@ class Cpu {
 
   // --- attention core: attention.hpp ---
 
+  /// Makes room, so that `attention` and `attention_backward` over spans of up to `keys` keys take no memory
+  /// from the system beyond what their tensors' sizes decide.
+  template <class T>
+  void reserve_attention(AttentionShape shape, Index keys);
+
   /// Causal attention with one rotary key per token shared by all heads.
   /// q [T,H·(N+R)], kv [S,H·(N+U)] (per head: key, then value), k_pe [S,R] → o [T,H·U].
   template <class X, class Y, class T>

@@ -160,6 +160,10 @@ class CpuReference : private detail::ReferenceMath {
 
   // --- attention
 
+  /// Nothing: this backend allocates as it goes.
+  template <class T>
+  void reserve_attention(AttentionShape, Index) {}
+
   template <class X, class Y, class T>
   void attention(AttentionShape shape, T scale, std::vector<AttentionSpan> const& spans,
                  MatrixView<X const> q, MatrixView<X const> kv, MatrixView<X const> k_pe, MatrixView<Y> o,
