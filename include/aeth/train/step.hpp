@@ -40,6 +40,7 @@ class Stepper {
   explicit Stepper(Model& model, Index micro_rows = 0)
       : model_(model), pass_(model), micro_rows_(micro_rows) {
     load_.resize(to_size(Model::moe_layers() * C.moe.experts));
+    losses_.resize(to_size(C.mtp_depth + 1));
   }
 
   /// Overwrites the model's gradients with those of the batch's mean loss, and `load()`.
@@ -57,6 +58,7 @@ class Stepper {
   }
 
   /// Cross entropy of every token of the last batch at a depth, in nats, 0 where there was no target.
+  /// Empty for a depth that the batch left out.
   [[nodiscard]] VectorView<T const> token_losses(Index depth = 0) const {
     return {losses_[to_size(depth)].data(), static_cast<Index>(losses_[to_size(depth)].size())};
   }
@@ -70,7 +72,7 @@ class Stepper {
   StepLoss run(data::Batch const& batch, LossOptions const& options, bool backward) {
     Index const depths = options.mtp_weight > 0.0 ? min<Index>(C.mtp_depth, batch.lookahead - 1) : 0;
     Index const size = batch.rows * batch.length;
-    losses_.resize(to_size(depths + 1));
+    for (auto& losses : losses_) losses.clear();  // depths left out keep their memory, for the next batch
     std::vector<Index>& counts = counts_;
     counts.assign(to_size(depths + 1), 0);
     for (Index k = 0; k <= depths; ++k) {
