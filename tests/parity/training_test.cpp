@@ -50,7 +50,7 @@ auto train_model(int threads, Index micro_rows) {
   options.length = 60;  // more than a tile of queries of attention
   options.steps = 6;
   options.warmup_steps = 2;
-  options.peak_rate = 2e-2;
+  options.learning_rate = 2e-2;
   options.loss.balance_weight = 1e-2;
   options.bias_rate = 1e-2;
   train::Trainer<TestModel> trainer(model, {training, validation, 0, 0}, options);
