@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
   model.initialize(/*seed=*/1);
   aeth::train::TrainerOptions const options{
       .batch_rows = 4, .length = 64, .steps = 400, .report = aeth::train::ProgressLine()};
-  aeth::train::Trainer trainer(model, {corpus, corpus}, options);
+  aeth::train::Trainer trainer(model, {corpus, corpus}, options);  // trains and validates on the same text
   trainer.run();
   auto const prompt = aeth::infer::completion_prompt(tokenizer, "// Trains");
   aeth::infer::GenerateOptions const greedy{.max_tokens = 80, .sampler = {.temperature = 0}};

@@ -25,8 +25,8 @@ struct Arguments {
   std::string source = console::cxx_headers();
   std::string folder = "out/demo";
   std::vector<std::string> patterns{
-      "*.h",   "*.hpp", "*.tcc", "*.c",  "*.cc",   "*.cpp", "*.py",
-      "*.txt", "*.md",  "*.rs",  "*.go", "*.java", "*.js",  std::string(io::no_extension)};
+      "*.h",  "*.hpp", "*.tcc", "*.c",    "*.cc", "*.cpp",   "*.py",     "*.txt",
+      "*.md", "*.rs",  "*.go",  "*.java", "*.js", "*.jsonl", "*.ndjson", std::string(io::no_extension)};
   train::TrainerOptions options = demo::options();
   std::string optimizer = "adamw", schedule = "wsd";
   double validation_share = 0.05, fim_rate = 0.1;
@@ -57,13 +57,15 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   expect<DataError>(!a.source.empty(),
                     "no C++ library headers below /usr/include/c++; name a text file or folder with "
                     "--data");
+  train::TrainerOptions options = a.options;
+  options.schedule = chosen_schedule(a);
+  train::validate(options);
   std::error_code error;
   std::string const checkpoints = a.folder + "/checkpoints";
   expect<UsageError>(
       a.resume || a.overwrite || !fs::exists(checkpoints, error), "'", a.folder,
       "' holds another run; continue it with --resume, replace it with --overwrite, or name another folder "
       "with --out");
-  if (a.overwrite) fs::remove_all(checkpoints, error);
   fs::create_directories(a.folder, error);
   expect<IoError>(!error, "cannot make the folder '", a.folder, "': ", error.message(),
                   "; name another with --out");
@@ -98,8 +100,6 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
             << " used per token; " << training.size() << " training tokens; " << cpu.threads() << " threads, "
             << to_string(cpu.level()) << '\n';
 
-  train::TrainerOptions options = a.options;
-  options.schedule = chosen_schedule(a);
   std::optional<demo::RunLog> log;
   std::function<MatrixView<std::int64_t const>()> trainer_load;
   train::ProgressLine line;
@@ -115,6 +115,8 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   trainer_load = [&] { return trainer.stepper().load(); };
   if (a.resume)
     for (auto const& notice : train::resume(trainer, checkpoints)) std::cout << "note: " << notice << '\n';
+  // Only now: whatever is wrong with options or text has been refused, and the earlier run is still there.
+  if (a.overwrite) fs::remove_all(checkpoints, error);
   data::save_tokenizer_json(tokenizer, a.folder + "/tokenizer.json");
   log.emplace(a.folder, trainer.state().step);
   trainer.save = [&] { (void)train::save_checkpoint(trainer, checkpoints); };
@@ -190,9 +192,9 @@ int main(int argc, char** argv) {
   app.add_option("--save-every", o.save_every, "Steps between checkpoints; 0 = at the end only")
       ->capture_default_str();
   app.add_option("--threads", a.threads, "0 = all cores")->check(CLI::Range(0, 1024));
-  app.add_flag("--overwrite", a.overwrite,
-               "Start a new run in a folder that holds another one, which is lost");
-  app.add_flag("--resume", a.resume, "Continue from the checkpoints in --out");
+  auto* const overwrite = app.add_flag("--overwrite", a.overwrite,
+                                       "Start a new run in a folder that holds another one, which is lost");
+  app.add_flag("--resume", a.resume, "Continue from the checkpoints in --out")->excludes(overwrite);
   int code = 0;
   if (!console::parse(app, argc, argv, code)) return code;
   return console::guarded(

@@ -17,7 +17,6 @@
 #include "aeth/core/error.hpp"
 #include "aeth/core/text.hpp"
 #include "aeth/data/document.hpp"
-#include "aeth/train/options.hpp"
 
 namespace console {
 

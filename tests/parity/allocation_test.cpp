@@ -8,10 +8,12 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <optional>
 
 #include "aeth/backend/cpu.hpp"
 #include "aeth/config/presets.hpp"
 #include "aeth/core/random.hpp"
+#include "aeth/optim/sgd.hpp"
 #include "aeth/train/step.hpp"
 #include "aeth/train/trainer.hpp"
 #include "support/catch.hpp"
@@ -98,8 +100,9 @@ struct Steps {
   std::size_t epochs = 0;
 };
 
-template <ModelConfig C, class P>
-Steps train_steps(int threads, Index micro_rows, bool isolate) {
+template <ModelConfig C, class P, class Optimizer = optim::AdamW>
+Steps train_steps(int threads, Index micro_rows, bool isolate,
+                  std::optional<optim::Schedule> const& schedule = std::nullopt) {
   auto const corpus = uneven_corpus(C.vocab_size);
   Cpu cpu(threads);
   Model<C, P> model(cpu);
@@ -110,7 +113,8 @@ Steps train_steps(int threads, Index micro_rows, bool isolate) {
   options.length = 100;
   options.steps = 100;
   options.isolate_documents = isolate;
-  train::Trainer<Model<C, P>> trainer(model, {corpus, corpus, 0, 0}, options);
+  options.schedule = schedule;
+  train::Trainer<Model<C, P>, Optimizer> trainer(model, {corpus, corpus, 0, 0}, options);
   Steps steps;
   (void)trainer.step();
   auto before = count.load();
@@ -144,6 +148,12 @@ TEST_CASE("a whole step of the trainer allocates nothing after the first, howeve
         check_steps<presets::tiny, Fp32>(threads, micro_rows, isolate);
         check_steps<odd, Bf16>(threads, micro_rows, isolate);
       }
+}
+
+TEST_CASE("nor does it with another optimizer and a schedule of one's own") {
+  auto const schedule = optim::cosine_schedule({.peak = 0.1, .warmup_steps = 5, .total_steps = 100});
+  Steps const steps = train_steps<presets::tiny, Fp32, optim::Sgd>(2, 0, true, schedule);
+  CHECK(steps.allocations == std::vector<std::int64_t>(steps.allocations.size(), 0));
 }
 
 TEST_CASE("attention allocates nothing for spans of the reserved length, first or not") {

@@ -51,12 +51,21 @@ expect 3 "one batch needs" "$train" --data "$work/text" --out "$work/out" "${qui
 expect 6 "checkpoint" "$train" --data "$work/text" --out "$work/fresh" "${quick[@]}" --resume
 expect 4 "not finite" "$train" --data "$work/text" --out "$work/nan" --steps 40 --batch 2 --length 32 --rate 1e30
 
+echo '{"other": "text"}' >"$work/field.jsonl"
 # The vocabulary is larger than this text supports: said, and trained all the same.
 expect 0 "supports only" "$train" --data "$work/text" --out "$work/run" "${quick[@]}" --save-every 2
 expect 0 "" "$generate" --model "$work/run" --max-tokens 4 "int"
 expect 2 "temperature" "$generate" --model "$work/run" --temperature -1 "int"
 expect 2 "context" "$generate" --model "$work/run" --max-tokens 1000000 "int"
 expect 6 "nothing_here" "$generate" --model "$work/nothing_here" "int"
+expect 2 "give --steps" "$train" --data "$work/text" --out "$work/run" --minutes 1 --schedule v3 --overwrite
+expect 3 "no field" "$train" --data "$work/field.jsonl" --out "$work/run" "${quick[@]}" --overwrite
+expect 2 "--overwrite" "$train" --data "$work/text" --out "$work/run" "${quick[@]}" --overwrite --resume
+expect 0 "" "$generate" --model "$work/run" --max-tokens 4 "int"  # what was refused has not replaced the run
+expect 2 "adam" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --optimizer adam
+expect 0 "bits per byte" "$train" --data "$work/text" --out "$work/sgd" "${quick[@]}" --optimizer sgd --schedule v3
+expect 2 "other training options" "$train" --data "$work/text" --out "$work/sgd" "${quick[@]}" --schedule v3 --resume
+expect 0 "bits per byte" "$train" --data "$work/text" --out "$work/cosine" "${quick[@]}" --schedule cosine
 expect 2 "other training options" "$train" --data "$work/text" --out "$work/run" "${quick[@]}" --rate 0.5 --resume
 
 # One text file: parts of it are held back for validation.
@@ -75,7 +84,7 @@ lines=("${quick[@]}" --overwrite --out "$work/from_lines")
 expect 3 "broken.jsonl: line 25 (byte" "$train" --data "$work/broken.jsonl" --field body "${lines[@]}"
 expect 3 "no field 'text' (it has: body, id)" "$train" --data "$work/lines/good.jsonl" "${lines[@]}"
 expect 0 "note: 1 bad lines" "$train" --data "$work/broken.jsonl" --field body --skip-bad-lines "${lines[@]}"
-expect 0 "text: 24 documents" "$train" --data "$work/lines" --pattern '*.jsonl' --field body "${lines[@]}"
+expect 0 "text: 24 documents" "$train" --data "$work/lines" --field body "${lines[@]}"
 
 # A truncated newest checkpoint: the one before is used, and the program says so. Both truncated: refused.
 newest=$(ls "$work"/run/checkpoints/step-*.safetensors | tail -n 1)

@@ -107,7 +107,8 @@ double training_step(Model& model, Pass<Model>& pass, Batch const& batch, LossWe
   std::vector<MatrixView<T>> views;
   for (auto& d : d_normed) views.push_back(d.view());
   pass.backward(views);
-  return total + pass.balance_loss();
+  pass.add_balance_loss(total);
+  return total;
 }
 
 template <class T>

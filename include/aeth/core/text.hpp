@@ -38,15 +38,27 @@ class TextPart {
     char digits[64];
     char* end = digits;
     switch (kind_) {
-      case Kind::text: out.append(text_); return;
-      case Kind::custom: write_(out, text_); return;
-      case Kind::character: out.push_back(static_cast<char>(signed_)); return;
-      case Kind::whole: end = std::to_chars(digits, digits + sizeof digits, signed_).ptr; break;
-      case Kind::whole_unsigned: end = std::to_chars(digits, digits + sizeof digits, unsigned_).ptr; break;
+      case Kind::text:
+        out.append(text_);
+        return;
+      case Kind::custom:
+        write_(out, text_);
+        return;
+      case Kind::character:
+        out.push_back(static_cast<char>(signed_));
+        return;
+      case Kind::whole:
+        end = std::to_chars(digits, digits + sizeof digits, signed_).ptr;
+        break;
+      case Kind::whole_unsigned:
+        end = std::to_chars(digits, digits + sizeof digits, unsigned_).ptr;
+        break;
       case Kind::single_precision:
         end = std::to_chars(digits, digits + sizeof digits, static_cast<float>(real_)).ptr;
         break;
-      case Kind::double_precision: end = std::to_chars(digits, digits + sizeof digits, real_).ptr; break;
+      case Kind::double_precision:
+        end = std::to_chars(digits, digits + sizeof digits, real_).ptr;
+        break;
     }
     out.append(digits, end);
   }
@@ -80,7 +92,16 @@ template <class... Parts>
 /// A floating-point number with a fixed count of decimals, for tables and progress lines.
 [[nodiscard]] inline std::string fixed(double value, int decimals) {
   char digits[400];
-  auto const end = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::fixed, decimals).ptr;
+  auto const end =
+      std::to_chars(digits, digits + sizeof digits, value, std::chars_format::fixed, decimals).ptr;
+  return {digits, end};
+}
+
+/// The same with an exponent, such as 3.00e-03.
+[[nodiscard]] inline std::string scientific(double value, int decimals) {
+  char digits[400];
+  auto const end =
+      std::to_chars(digits, digits + sizeof digits, value, std::chars_format::scientific, decimals).ptr;
   return {digits, end};
 }
 

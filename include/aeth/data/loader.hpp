@@ -69,7 +69,8 @@ class Loader {
   Loader& operator=(Loader&&) = delete;
   ~Loader() { stop(); }
 
-  /// Swaps the next batch into `batch`; the vectors that were in it are used again. Waits if none is ready.
+  /// Swaps the next batch into `batch`; the vectors that were in it are used again, and what they held is lost
+  /// even if this throws. Waits if none is ready.
   /// Errors of the thread are thrown here, then and at every later call until restore().
   void next(Batch& batch) {
     resize(batch);  // here and not in the thread, so that when it allocates is no matter of chance
@@ -103,7 +104,8 @@ class Loader {
                       position.row, " of an epoch with ", rows_, " rows; the file is damaged");
   }
 
-  /// Continues from a position. Errors: as check(); the loader is unchanged then.
+  /// Continues from a position. Errors: as check(), and the loader is unchanged then; or what the system
+  /// says if it has no memory or thread to give, as next() does from then on.
   void restore(LoaderPosition const& position) {
     check(position);
     stop();
@@ -134,8 +136,13 @@ class Loader {
   /// Brings the spare batches back to `prefetch`: then the thread finds one whenever there is room for it.
   void start(LoaderPosition const& from) {
     error_ = nullptr;
-    while (static_cast<Index>(spare_.size()) < options_.prefetch) resize(spare_.emplace_back());
-    thread_ = std::jthread([this, from](std::stop_token const& token) { run(token, from); });
+    try {
+      while (static_cast<Index>(spare_.size()) < options_.prefetch) resize(spare_.emplace_back());
+      thread_ = std::jthread([this, from](std::stop_token const& token) { run(token, from); });
+    } catch (...) {
+      error_ = std::current_exception();  // without a thread next() would wait for ever
+      throw;
+    }
   }
 
   void stop() {

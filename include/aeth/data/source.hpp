@@ -97,7 +97,7 @@ inline void finish_source(std::size_t files, std::vector<Document>& documents, S
   if (report != nullptr) *report = counts;
   expect<DataError>(!documents.empty(), "no text in ", files, " files (", counts.empty, " empty, ",
                     counts.binary, " binary, ", counts.too_large, " too large, ", counts.bad_lines,
-                    " bad lines); give UTF-8 text files",
+                    " bad lines); give files of UTF-8 text",
                     counts.first_problem.empty() ? "" : ". First problem: ", counts.first_problem);
 }
 

@@ -17,8 +17,9 @@
 namespace aeth::data {
 
 struct TextSourceOptions {
-  FolderOptions files = {};  ///< which files of a folder; the limit on their size is for text files
-  JsonlOptions jsonl = {};   ///< for files of JSON Lines
+  /// Which files of a folder; the limit on their size is for text files.
+  FolderOptions files = {.patterns = {"*.txt", "*.jsonl", "*.ndjson"}};
+  JsonlOptions jsonl = {};  ///< for files of JSON Lines
 };
 
 /// Whether a path is read as JSON Lines: it ends with `.jsonl` or `.ndjson`.
@@ -52,6 +53,8 @@ struct TextSourceOptions {
     detail::append_jsonl(content, file, options.jsonl, lines, of_file);
     for (Document& document : lines) detail::keep_or_count(std::move(document), documents, counts);
     counts.empty += of_file.empty;
+    if (!content.empty() && lines.empty() && of_file.empty + of_file.bad() == 0)
+      ++counts.empty;  // blank lines
     counts.bad_lines += of_file.bad();
     if (counts.first_problem.empty()) counts.first_problem = of_file.first_problem;
   }

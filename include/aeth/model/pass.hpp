@@ -139,16 +139,15 @@ class Pass {
       for (auto const& c : mtp_) add(c.block.moe.dispatch);
   }
 
-  /// Σ of the balance losses of all layers that the last backward pass computed.
-  [[nodiscard]] double balance_loss() const {
-    double total = 0;
+  /// Adds the balance losses of all layers that the last backward pass computed, sequence by sequence: a batch
+  /// has the same total, however it is split.
+  void add_balance_loss(double& total) const {
     auto const sequences = input_.sequences->size() - 1;
     for (std::size_t b = 0; b < sequences; ++b) {
       for (auto const& c : blocks_) total += static_cast<double>(c.balance_loss[b]);
       if (input_.ahead)
         for (auto const& c : mtp_) total += static_cast<double>(c.block.balance_loss[b]);
     }
-    return total;
   }
 
   /// Scratch that lives until the next forward, for what surrounds the pass.

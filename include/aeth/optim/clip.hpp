@@ -7,7 +7,7 @@
 #include <concepts>
 #include <span>
 
-#include "aeth/backend/norm_blocks.hpp"
+#include "aeth/backend/sum_of_squares.hpp"
 #include "aeth/core/math.hpp"
 
 namespace aeth::optim {
@@ -17,7 +17,7 @@ template <std::floating_point T>
 [[nodiscard]] double global_norm(std::span<T const> gradients) noexcept {
   auto const size = static_cast<Index>(gradients.size());
   double total = 0.0;
-  for (Index block = 0; block < norm_block_count(size); ++block)
+  for (Index block = 0; block < squares_block_count(size); ++block)
     total += block_sum_of_squares(gradients.data(), size, block);
   return std::sqrt(total);
 }

@@ -1,5 +1,6 @@
-/// What an optimizer is: options, a number of moment buffers, and an update of a range that depends on
-/// nothing outside the range.
+/// What an optimizer is: options, a number of moment buffers, and an update in which each element depends on
+/// its own gradient and moments only. Ranges may be split anywhere, and `update` is called from several threads
+/// at once, for ranges that do not overlap.
 #pragma once
 
 #include <concepts>

@@ -91,6 +91,16 @@ struct Schedule {
   friend constexpr bool operator==(Schedule const&, Schedule const&) = default;
 };
 
+/// errors   UsageError for a schedule without steps, or with a length or rate that makes no sense
+inline void validate(Schedule const& schedule) {
+  for (auto const& piece : schedule.pieces) {
+    detail::require_steps("SchedulePiece::steps", piece.steps);
+    detail::require_not_negative("SchedulePiece::from", piece.from);
+    detail::require_not_negative("SchedulePiece::to", piece.to);
+  }
+  detail::require_positive_steps("the sum of SchedulePiece::steps of a schedule", schedule.steps());
+}
+
 /// Warm-up, then half a cosine from peak to floor.
 struct CosineOptions {
   double peak = 0.0;

@@ -54,13 +54,14 @@ template <class Model, class Optimizer>
 [[nodiscard]] std::uint64_t options_hash(Trainer<Model, Optimizer> const& trainer) {
   TrainerOptions const& o = trainer.options();
   io::Hash64 hash;
-  hash.add(text(o.batch_rows, ' ', o.length, ' ', o.learning_rate, ' ', o.final_rate, ' ', o.warmup_steps,
-                ' ', o.decay_share, ' ', o.steps, ' ', o.loss.mtp_weight, ' ', o.loss.balance_weight, ' ',
-                o.bias_rate, ' ', o.isolate_documents, ' ', o.seed, ' '));
+  hash.add(text(o.batch_rows, ' ', o.length, ' ', o.steps, ' ', o.loss.mtp_weight, ' ', o.loss.balance_weight,
+                ' ', o.bias_rate, ' ', o.isolate_documents, ' ', o.seed, ' '));
   hash.add(describe(trainer.optimizer().options()));
   if (o.schedule)
     for (auto const& piece : o.schedule->pieces)
       hash.add(text(' ', piece.steps, ' ', piece.from, ' ', piece.to, ' ', static_cast<int>(piece.shape)));
+  else
+    hash.add(text(' ', o.learning_rate, ' ', o.final_rate, ' ', o.warmup_steps, ' ', o.decay_share));
   return hash.value();
 }
 
@@ -120,11 +121,17 @@ std::vector<std::string> resume(Trainer<Model, Optimizer>& trainer, std::string 
                     detail::note<Index>(checkpoint, "aeth.data.row"),
                     detail::note<std::uint64_t>(checkpoint, "aeth.data.fingerprint"),
                     detail::note<std::uint64_t>(checkpoint, "aeth.data.order")};
+  expect<IoError>(state.step >= 0 && state.decay_begin >= 0 && state.decay_begin <= state.total_steps, path,
+                  ": step ", state.step, ", decay from ", state.decay_begin, " of ", state.total_steps,
+                  " steps make no sense; the file is damaged");
   auto const moments = detail::moments(trainer);
-  for (auto const& [name, values] : moments)
+  for (auto const& [name, values] : moments) {
+    expect<IoError>(io::is_readable_as<typename Model::Master>(checkpoint.at(name).dtype), path, ": ", name,
+                    " is of a type that cannot be read; the file is damaged");
     expect<IoError>(checkpoint.at(name).shape == io::TensorShape{static_cast<std::uint64_t>(values.size)},
                     path, ": ", name, " does not have the model's ", values.size,
                     " elements; the file is damaged");
+  }
   // Each of these leaves everything as it was if it throws; the copies cannot.
   trainer.check(state.position);
   assign_weights(trainer.model(), detail::weights(checkpoint), path);

@@ -84,6 +84,7 @@ inline void validate(TrainerOptions const& o) {
       "run, so give steps in place of minutes");
   share("final_rate", o.final_rate);
   share("decay_share", o.decay_share);
+  if (o.schedule) optim::validate(*o.schedule);
   expect<UsageError>(std::isfinite(o.loss.mtp_weight) && o.loss.mtp_weight >= 0.0 &&
                          std::isfinite(o.loss.balance_weight) && o.loss.balance_weight >= 0.0,
                      "TrainerOptions::loss: mtp_weight and balance_weight are ", o.loss.mtp_weight, " and ",

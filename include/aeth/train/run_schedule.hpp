@@ -8,8 +8,9 @@
 
 namespace aeth::train {
 
-/// The options' own schedule, or warm-up, constant, decay (WSD). With a time budget the decay begins when its share of the budget is left,
-/// and is then fixed in steps: from there on a resumed run repeats an uninterrupted one exactly.
+/// The options' own schedule, or warm-up, constant, decay (WSD). With a time budget the decay begins when its
+/// share of the budget is left, and is then fixed in steps: from there on a resumed run repeats an uninterrupted
+/// one exactly.
 class RunSchedule {
  public:
   explicit RunSchedule(TrainerOptions const& o) : options_(o) {

@@ -86,7 +86,7 @@ class Stepper {
     StepLoss total{.targets = counts[0]};
     Index const micro = micro_rows_ > 0 ? micro_rows_ : batch.rows;
     for (Index row = 0; row < batch.rows; row += micro)
-      total.balance += micro_batch(batch, row, min(micro, batch.rows - row), depths, options, backward);
+      micro_batch(batch, row, min(micro, batch.rows - row), depths, options, backward, total.balance);
     for (Index k = 0; k <= depths; ++k) {
       double sum = 0.0;
       for (T const loss : losses_[to_size(k)]) sum += static_cast<double>(loss);
@@ -99,9 +99,9 @@ class Stepper {
     return total;
   }
 
-  /// Returns this part's share of the mean balance loss.
-  double micro_batch(data::Batch const& batch, Index row, Index rows, Index depths,
-                     LossOptions const& options, bool backward) {
+  /// Adds this part's share of the mean balance loss.
+  void micro_batch(data::Batch const& batch, Index row, Index rows, Index depths, LossOptions const& options,
+                   bool backward, double& balance) {
     auto& backend = model_.backend();
     Index const size = batch.rows * batch.length, first = row * batch.length, tokens = rows * batch.length;
     sequences_.clear();
@@ -137,9 +137,9 @@ class Stepper {
             backward ? static_cast<T>(mean) : T(0), losses_[to_size(k)].data() + first + at,
             d_normed_[to_size(k)].row_slice(at, batch.length), arena);
       }
-    if (!backward) return 0.0;
+    if (!backward) return;
     pass_.backward(d_normed_);
-    return pass_.balance_loss();
+    pass_.add_balance_loss(balance);
   }
 
   Model& model_;

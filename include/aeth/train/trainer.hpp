@@ -44,7 +44,8 @@ struct TrainingData {
 /// Trains a model. One optimizer step: batch → gradients → clip → optimizer → selection biases.
 ///
 /// Optimizer   any `optim::Optimizer`, such as `optim::Sgd`; AdamW with its defaults if none is given
-/// memory   beside the model: the optimizer's moments, and the activations of `micro_rows` rows
+/// memory   beside the model: the optimizer's moments, the activations of `micro_rows` rows, and attention's
+///          scratch for whole rows in each thread
 /// errors   UsageError for options, DataError for data, NumericError if loss or gradients are not finite:
 ///          nothing of that step is applied
 template <class Model, class Optimizer = optim::AdamW>
@@ -153,11 +154,14 @@ class Trainer {
   /// Whether the data go on at a saved position. Errors: DataError as data::Loader::check().
   void check(data::LoaderPosition const& position) const { loader_.check(position); }
 
-  /// Continues from a saved state; weights, moments and biases must have been restored already.
+  /// Continues from a saved state; weights, moments and biases are the caller's to restore, before or after.
+  ///
+  /// errors   UsageError or DataError if the state does not fit options or data; nothing has changed then
   void restore(TrainerState const& state) {
+    RunSchedule const schedule(options_, state.total_steps, state.decay_begin);
     loader_.restore(state.position);
     state_ = state;
-    schedule_ = RunSchedule(options_, state.total_steps, state.decay_begin);
+    schedule_ = schedule;
   }
 
   /// Writes a checkpoint; set by `train/checkpoint.hpp` or by the caller.
@@ -195,8 +199,10 @@ class Trainer {
     throw NumericError(text("training: step ", state_.step + 1, " has loss ", progress.loss.main,
                             " and gradient norm ", progress.gradient_norm,
                             "; first tensor with a gradient that is not finite: ", culprit,
-                            ". Nothing of this step was applied. Lower TrainerOptions::learning_rate (now ",
-                            options_.learning_rate, ") or clip harder, and resume from the last checkpoint"));
+                            ". Nothing of this step was applied. Lower TrainerOptions::",
+                            options_.schedule ? "schedule" : "learning_rate",
+                            " (rate of this step: ", schedule_.rate(state_.step),
+                            ") or clip harder, and resume from the last checkpoint"));
   }
 
   /// Mean over the layers that saw tokens of max_e load_e / mean load - 1.

@@ -57,7 +57,8 @@ TEST_CASE("text files and JSON Lines of a folder go together", "[data][text_sour
   std::vector<std::string> names;
   for (auto const& document : documents) names.push_back(document.name.substr(folder.path.size() + 1));
   CHECK(names == std::vector<std::string>{"a.jsonl:1", "a.jsonl:2", "c.txt", "f.jsonl:1"});
-  CHECK(report == SourceReport{.documents = 4, .bytes = 2011, .empty = 1, .too_large = 1, .duplicates = 1});
+  CHECK(report == SourceReport{.documents = 4, .bytes = 2011, .empty = 2, .too_large = 1, .duplicates = 1});
+  CHECK(read_text_source(folder.path).size() == 5);  // both kinds are found without naming patterns
   CHECK(read_text_source(folder.path, {.files = {.patterns = {"*.jsonl"}}}).size() == 3);
   CHECK_THAT(message_of(folder.path, {.files = {.patterns = {"*.ndjson"}}}),
              ContainsSubstring("matches *.ndjson"));

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -183,8 +185,19 @@ TEST_CASE("bias corrections agree with the closed form") {
 }
 
 TEST_CASE("the norm has one order of summation") {
-  auto const gradients = random_values<float>(3 * 4096 + 1234, 5, 1e3);
+  // Enough blocks for several tasks of the thread pool.
+  auto const gradients = random_values<float>(70 * 4096 + 1234, 5, 1e3);
   std::span<float const> const view(gradients);
+  double total = 0.0;
+  for (std::size_t begin = 0; begin < gradients.size(); begin += 4096) {
+    std::array<double, 16> lanes{};
+    for (std::size_t i = begin; i < std::min(begin + 4096, gradients.size()); ++i)
+      lanes[(i - begin) % 16] += static_cast<double>(gradients[i]) * static_cast<double>(gradients[i]);
+    for (std::size_t half : {8u, 4u, 2u, 1u})
+      for (std::size_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+    total += lanes[0];
+  }
+  CHECK(std::sqrt(total) == global_norm(view));
   for (int const threads : {1, 2, 3, 4}) {
     aeth::Cpu cpu(threads);
     CHECK(std::sqrt(cpu.sum_of_squares(view.data(), static_cast<Index>(view.size()))) == global_norm(view));

@@ -1,6 +1,8 @@
 #include "aeth/train/metrics.hpp"
 #include "aeth/train/progress_line.hpp"
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -129,11 +131,32 @@ TEST_CASE("a progress line says what is known and leaves out what is not") {
   p.max_violation = 0.5;
   p.seconds_left = 67.9;
   CHECK(describe(p) ==
-        "step 3  loss 2.346  rate 1.50e-3  12346 tokens/s  expert load violation 0.50  left 1:07");
+        "step 3  loss 2.346  rate 1.50e-03  12346 tokens/s  expert load violation 0.50  left 1:07");
   p.total_steps = 400;
   p.bits_per_byte = 1.5;
   p.seconds_left = 3600;
   CHECK(describe(p) ==
-        "step 3/400  loss 2.346  validation 1.500 bits/byte  rate 1.50e-3  12346 tokens/s  expert load "
+        "step 3/400  loss 2.346  validation 1.500 bits/byte  rate 1.50e-03  12346 tokens/s  expert load "
         "violation 0.50  left 60:00");
+}
+
+TEST_CASE("away from a terminal the progress line is written now and then, and at validations and the end") {
+  std::FILE* const file = std::tmpfile();
+  REQUIRE(file != nullptr);
+  aeth::train::ProgressLine line(file);
+  aeth::train::Progress p;
+  p.total_steps = 120;
+  for (p.step = 1; p.step <= 120; ++p.step) {
+    p.validated = p.step == 70;
+    line(p);
+  }
+  std::string content;
+  std::rewind(file);
+  for (int c = std::fgetc(file); c != EOF; c = std::fgetc(file)) content.push_back(static_cast<char>(c));
+  std::fclose(file);
+  std::string steps;
+  for (std::size_t at = content.find("step "); at != content.npos; at = content.find("step ", at + 1))
+    steps += content.substr(at + 5, content.find('/', at) - at - 5) + ' ';
+  CHECK(steps == "50 70 100 120 ");
+  CHECK(std::count(content.begin(), content.end(), '\n') == 4);
 }

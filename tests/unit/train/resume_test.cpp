@@ -168,6 +168,45 @@ TEST_CASE("training: other options, other data and a damaged checkpoint are refu
   CHECK_THROWS_AS(train::resume(fallen_back.trainer, fresh_folder("empty")), IoError);
 }
 
+TEST_CASE("training: notes and moments that make no sense are refused before anything changes") {
+  Text const text = make_text(1);
+  std::string const folder = fresh_folder("notes");
+  Run saved(text, options());
+  (void)saved.trainer.step();
+  train::save_checkpoint(saved.trainer, folder);
+  auto const good = io::CheckpointReader::latest(folder);
+  auto const refused = [&](std::uint64_t step, auto change) {
+    io::Metadata notes = good.metadata();
+    notes.erase("aeth.checkpoint");  // the writer's own
+    notes.erase("aeth.step");
+    std::vector<io::TensorEntry> tensors(good.tensors().begin(), good.tensors().end());
+    change(notes, tensors);
+    std::string const other = fresh_folder("notes_changed");
+    (void)io::CheckpointWriter(other).write(step, tensors, notes);
+    Run run(text, options());
+    auto const before = run.outcome();
+    CHECK_THROWS_AS(train::resume(run.trainer, other), IoError);
+    auto const after = run.outcome();
+    CHECK(same(after.weights, before.weights));
+    CHECK(same(after.first, before.first));
+    CHECK(same(after.second, before.second));
+    CHECK(after.state.step == 0);
+  };
+  refused(~std::uint64_t{0}, [](auto&, auto&) {});
+  refused(1, [](auto& notes, auto&) { notes["aeth.decay_begin"] = "-5"; });
+  refused(1, [](auto& notes, auto&) { notes["aeth.decay_begin"] = "1000"; });
+  refused(1, [](auto& notes, auto&) { notes["aeth.seconds"] = "soon"; });
+  refused(1, [](auto& notes, auto&) { notes.erase("aeth.data.row"); });
+  std::vector<std::int32_t> const whole_numbers(to_size(saved.model.weights().size));
+  refused(1, [&](auto&, auto& tensors) {
+    for (auto& t : tensors)
+      if (t.name == "optimizer.second")
+        t = io::tensor_entry<std::int32_t>(t.name, t.shape, {whole_numbers.data(), whole_numbers.size()});
+  });
+  Run run(text, options());
+  CHECK(train::resume(run.trainer, folder).empty());  // the unchanged one is fine
+}
+
 TEST_CASE("training: SGD and a schedule of one's own train, and resume exactly") {
   Text const text = make_text(1);
   train::TrainerOptions o = options();
@@ -235,7 +274,16 @@ TEST_CASE("training: options outside their range are refused by name") {
   refused([](auto& o) { o.length = -1; }, "length");
   refused([](auto& o) { o.final_rate = 2; }, "final_rate");
   refused([](auto& o) { o.steps = 0, o.minutes = 0; }, "minutes");
-  refused([](auto& o) { o.schedule = optim::Schedule{}, o.steps = 0; }, "schedule");
+  auto const with_piece = [](auto& o, optim::SchedulePiece const& piece) {
+    o.schedule = optim::Schedule{};
+    o.schedule->pieces[0] = {10, 0.0, 1e-3, RateShape::linear};
+    o.schedule->pieces[1] = piece;
+  };
+  refused([&](auto& o) { with_piece(o, {}), o.steps = 0; }, "schedule");
+  refused([](auto& o) { o.schedule = optim::Schedule{}; }, "schedule");
+  refused([&](auto& o) { with_piece(o, {-1, 0.0, 0.0, RateShape::linear}); }, "SchedulePiece::steps");
+  refused([&](auto& o) { with_piece(o, {1, std::nan(""), 0.0, RateShape::linear}); }, "SchedulePiece::from");
+  refused([&](auto& o) { with_piece(o, {1, 0.0, -1e-3, RateShape::linear}); }, "SchedulePiece::to");
   refused([](auto& o) { o.loss.mtp_weight = -1; }, "mtp_weight");
   refused([](auto& o) { o.loss.mtp_weight = -1; }, "TrainerOptions::loss");
 }

@@ -204,7 +204,7 @@ class Cpu {
   void adamw(T* weight, T const* gradient, T* first, T* second, Index size,
              AdamWConstants<T> const& constants);
 
-  /// Σ x² in double, in the order of `backend/norm_blocks.hpp`.
+  /// Σ x² in double, in the order of `backend/sum_of_squares.hpp`.
   template <class T>
   [[nodiscard]] double sum_of_squares(T const* x, Index size);
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "aeth/backend/cpu/cpu.hpp"
-#include "aeth/backend/norm_blocks.hpp"
+#include "aeth/backend/sum_of_squares.hpp"
 
 namespace aeth {
 
@@ -45,7 +45,7 @@ void Cpu::adamw(T* weight, T const* gradient, T* first, T* second, Index size,
 template <class T>
 double Cpu::sum_of_squares(T const* x, Index size) {
   ArenaScope const scope(scratch_);
-  Index const blocks = norm_block_count(size);
+  Index const blocks = squares_block_count(size);
   double* const sums = scratch_.take<double>(blocks);
   parallel(ceil_div(blocks, Index{16}), [&](Index i, int) {
     for (Index b = i * 16; b < min(blocks, (i + 1) * 16); ++b) sums[b] = block_sum_of_squares(x, size, b);

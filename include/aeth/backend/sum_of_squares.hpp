@@ -1,4 +1,5 @@
-/// The one order in which squares of a flat buffer are summed, whatever the number of threads: blocks of 4096
+/// The order in which squares of a flat buffer are summed, whatever the number of threads (the reference
+/// backend, which promises no bits, sums as it likes): blocks of 4096
 /// elements; within a block 16 lanes in double (element i in lane i mod 16), joined as a binary tree; blocks
 /// added in order of position. Blocks may be computed in parallel.
 #pragma once
@@ -10,18 +11,18 @@
 
 namespace aeth {
 
-inline constexpr Index norm_block = 4096;  ///< elements
-inline constexpr Index norm_lanes = 16;
+inline constexpr Index squares_block = 4096;  ///< elements
+inline constexpr Index squares_lanes = 16;
 
-[[nodiscard]] constexpr Index norm_block_count(Index elements) noexcept {
-  return ceil_div(elements, norm_block);
+[[nodiscard]] constexpr Index squares_block_count(Index elements) noexcept {
+  return ceil_div(elements, squares_block);
 }
 
 /// Sum of squares of block number `block` of n elements; the last block may be shorter. No float overflows.
 template <std::floating_point T>
 [[nodiscard]] double block_sum_of_squares(T const* x, Index n, Index block) noexcept {
-  double lanes[norm_lanes] = {};
-  Index const begin = block * norm_block, end = min(begin + norm_block, n);
+  double lanes[squares_lanes] = {};
+  Index const begin = block * squares_block, end = min(begin + squares_block, n);
   auto const add = [&](Index i, Index lane) {
     auto const value = static_cast<double>(x[i]);
     // A square of a float is exact in double, so it does not matter whether a compiler fuses the two.
@@ -31,10 +32,10 @@ template <std::floating_point T>
       lanes[lane] = std::fma(value, value, lanes[lane]);
   };
   Index i = begin;
-  for (; i + norm_lanes <= end; i += norm_lanes)
-    for (Index lane = 0; lane < norm_lanes; ++lane) add(i + lane, lane);
+  for (; i + squares_lanes <= end; i += squares_lanes)
+    for (Index lane = 0; lane < squares_lanes; ++lane) add(i + lane, lane);
   for (Index lane = 0; i < end; ++i, ++lane) add(i, lane);
-  for (Index half = norm_lanes / 2; half > 0; half /= 2)
+  for (Index half = squares_lanes / 2; half > 0; half /= 2)
     for (Index lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
   return lanes[0];
 }
