@@ -13,7 +13,8 @@ namespace aeth::test {
 struct TemporaryFolder {
   std::string path;
   TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "aeth-test-XXXXXX").string();
+    // mkdtemp replaces the last six characters, which must be X.
+    std::string name = (std::filesystem::temp_directory_path() / "aeth-test-").string() + std::string(6, 'X');
     path = ::mkdtemp(name.data());
   }
   TemporaryFolder(TemporaryFolder const&) = delete;

@@ -1,7 +1,6 @@
-/// The order in which squares of a flat buffer are summed, whatever the number of threads (the reference
-/// backend, which promises no bits, sums as it likes): blocks of 4096
-/// elements; within a block 16 lanes in double (element i in lane i mod 16), joined as a binary tree; blocks
-/// added in order of position. Blocks may be computed in parallel.
+/// Σ x² of a flat buffer [n] in one order, whatever the number of threads: blocks of 4096 elements; within a
+/// block 16 lanes in double (element i in lane i mod 16), joined as a binary tree; blocks added in order of
+/// position. Blocks may be computed in parallel. The reference backend promises no bits and sums in sequence.
 #pragma once
 
 #include <cmath>

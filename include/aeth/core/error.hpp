@@ -1,9 +1,13 @@
 /// The errors that aeth throws. Each message says what happened, where, why, and what to do about it.
 #pragma once
 
+#include <concepts>
+#include <cstdint>
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 #include "aeth/core/text.hpp"
 
@@ -68,11 +72,38 @@ template <class E>
   throw E(join(parts));
 }
 
+namespace detail {
+/// One type per kind of part, so that most checks of the library share an instantiation of `fail_with`.
+inline std::string_view message_part(std::string const& part) {
+  return part;
+}
+inline std::string_view message_part(std::string_view part) {
+  return part;
+}
+inline char const* message_part(char const* part) {
+  return part;
+}
+template <class T>
+auto message_part(T part) {
+  if constexpr (std::same_as<T, bool> || std::same_as<T, char> || !std::integral<T>)
+    return part;
+  else if constexpr (std::is_signed_v<T>)
+    return std::int64_t{part};
+  else
+    return std::uint64_t{part};
+}
+
+template <class E, class... Parts>
+[[noreturn, gnu::cold, gnu::noinline]] void fail_with(Parts... parts) {
+  fail<E>({TextPart(parts)...});
+}
+}  // namespace detail
+
 /// Throws E with the joined parts unless the condition holds; parts are evaluated always, so keep them cheap.
 template <class E, class... Parts>
 void expect(bool condition, Parts const&... parts) {
   if (!condition) [[unlikely]]
-    fail<E>({TextPart(parts)...});
+    detail::fail_with<E>(detail::message_part(parts)...);
 }
 
 }  // namespace aeth

@@ -74,7 +74,7 @@ struct Vocabulary {
 ///          or listed twice, merge of absent or added tokens, merge whose result is no plain token, merge
 ///          twice
 /// cost     linear in the bytes of all tokens
-[[nodiscard]] inline std::vector<std::int32_t> check_vocabulary(Vocabulary const& v) {
+[[nodiscard, gnu::cold]] inline std::vector<std::int32_t> check_vocabulary(Vocabulary const& v) {
   auto const size = v.tokens.size();
   expect<DataError>(size < (std::size_t{1} << 31), "vocabulary: ", size,
                     " tokens do not fit in 32-bit ids; use fewer");

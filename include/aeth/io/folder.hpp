@@ -42,8 +42,8 @@ inline constexpr std::string_view no_extension = "<no extension>";
 /// folders are not.
 ///
 /// errors   IoError if the folder or one below it cannot be listed
-[[nodiscard]] inline std::vector<std::string> list_files(std::string const& folder,
-                                                         std::span<std::string const> patterns) {
+[[nodiscard, gnu::cold]] inline std::vector<std::string> list_files(std::string const& folder,
+                                                                    std::span<std::string const> patterns) {
   namespace fs = std::filesystem;
   std::error_code error;
   auto const check = [&](std::string const& path) {

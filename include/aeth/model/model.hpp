@@ -60,8 +60,8 @@ class Model {
   /// Whether matrix products read weights rounded from the master copy.
   static constexpr bool rounds_weights = !std::is_same_v<typename P::Weight, Master>;
 
-  /// All weights zero; `initialize` or a checkpoint fills them.
-  explicit Model(B& backend) : backend_(backend), rotary_(C.mla) {
+  /// All weights zero; `initialize` or a checkpoint fills them. Cold, like other set-up: compiled for size.
+  [[gnu::cold]] explicit Model(B& backend) : backend_(backend), rotary_(C.mla) {
     static_assert(aeth::Backend<B, P>,
                   "aeth: Model needs a backend with every operation of backend/concepts.hpp");
     for (int layer = 0; layer < C.layers; ++layer) blocks_.emplace_back(C.is_moe_layer(layer), C.ffn_dim);

@@ -55,7 +55,8 @@ class Trainer {
                 "aeth: Trainer needs an optimizer as optim/concepts.hpp describes it");
 
  public:
-  Trainer(Model& model, TrainingData const& data, TrainerOptions options, Optimizer optimizer = Optimizer())
+  [[gnu::cold]] Trainer(Model& model, TrainingData const& data, TrainerOptions options,
+                        Optimizer optimizer = Optimizer())
       : model_(model),
         options_((validate(options), std::move(options))),
         optimizer_(std::move(optimizer)),

@@ -1,11 +1,10 @@
 #include "aeth/data/tokenizer_json.hpp"
 
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 
 #include "aeth/data/bpe_trainer.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace aeth;
 using namespace aeth::data;
@@ -49,11 +48,9 @@ TEST_CASE("the byte-level alphabet is a bijection", "[data][tokenizer_json]") {
 TEST_CASE("what is saved is loaded", "[data][tokenizer_json]") {
   Tokenizer const tokenizer = trained();
   CHECK(parse_tokenizer_json(to_tokenizer_json(tokenizer), "t.json") == tokenizer);
-  std::string folder = (std::filesystem::temp_directory_path() / "aeth-json-XXXXXX").string();
-  REQUIRE(::mkdtemp(folder.data()) != nullptr);
-  save_tokenizer_json(tokenizer, folder + "/tokenizer.json");
-  CHECK(load_tokenizer_json(folder + "/tokenizer.json") == tokenizer);
-  std::filesystem::remove_all(folder);
+  aeth::test::TemporaryFolder const folder;
+  save_tokenizer_json(tokenizer, folder.path + "/tokenizer.json");
+  CHECK(load_tokenizer_json(folder.path + "/tokenizer.json") == tokenizer);
   // bos is in the vocabulary, the tokens at the end are not, so that other readers give them the same ids.
   json const file = good();
   CHECK(file["model"]["vocab"]["<｜begin▁of▁sentence｜>"] == 0);

@@ -41,15 +41,31 @@ class ThreadPool {
   /// Returns when every task has finished; rethrows the first exception of a task. Not reentrant.
   template <class Task>
   void run(Index count, Task&& task) {
+    run(
+        count,
+        [](void* context, Index index, int thread) {
+          (*static_cast<std::remove_reference_t<Task>*>(context))(index, thread);
+        },
+        const_cast<void*>(static_cast<void const*>(&task)));
+  }
+
+ private:
+  static constexpr int spins = 2000;
+  static constexpr std::uint32_t open = 1;  ///< bit of state_: tasks may be taken
+  static constexpr std::uint32_t inside =
+      2;  ///< unit of state_: threads other than the caller that take tasks
+
+  using Call = void (*)(void* context, Index index, int thread);
+
+  /// Every operation of a backend comes through here, so this is one function and not a template.
+  void run(Index count, Call call, void* context) {
     if (count <= 0) return;
     if (size_ == 1 || count == 1) {
-      for (Index i = 0; i < count; ++i) task(i, 0);
+      for (Index i = 0; i < count; ++i) call(context, i, 0);
       return;
     }
-    call_ = [](void* context, Index index, int thread) {
-      (*static_cast<std::remove_reference_t<Task>*>(context))(index, thread);
-    };
-    context_ = const_cast<void*>(static_cast<void const*>(&task));
+    call_ = call;
+    context_ = context;
     count_ = count;
     next_.store(0, std::memory_order_relaxed);
     state_.store(open, std::memory_order_release);
@@ -66,12 +82,6 @@ class ThreadPool {
     }
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
-
- private:
-  static constexpr int spins = 2000;
-  static constexpr std::uint32_t open = 1;  ///< bit of state_: tasks may be taken
-  static constexpr std::uint32_t inside =
-      2;  ///< unit of state_: threads other than the caller that take tasks
 
   void finish() {
     stop_.store(true);
@@ -115,7 +125,7 @@ class ThreadPool {
 
   int size_;
   std::vector<std::thread> workers_;
-  void (*call_)(void*, Index, int) = nullptr;
+  Call call_ = nullptr;
   void* context_ = nullptr;
   Index count_ = 0;
   alignas(64) std::atomic<std::uint32_t> round_{0};

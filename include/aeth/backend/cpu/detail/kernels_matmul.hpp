@@ -60,9 +60,10 @@ template <class L, unsigned V, bool Partial, class T = typename L::Scalar>
 inline void matmul_strip(Index rows, Index k_size, T const* a, Index a_row, Index a_k, T const* b, Index ldb,
                          T* c, Index ldc, Index columns, bool accumulate) {
   Index row = 0;
-  for (; row + 6 <= rows; row += 6)
-    matmul_tile<L, 6, V, Partial>(k_size, a + row * a_row, a_row, a_k, b, ldb, c + row * ldc, ldc, columns,
-                                  accumulate);
+  if constexpr (L::tile_rows > 2)
+    for (; row + L::tile_rows <= rows; row += L::tile_rows)
+      matmul_tile<L, L::tile_rows, V, Partial>(k_size, a + row * a_row, a_row, a_k, b, ldb, c + row * ldc,
+                                               ldc, columns, accumulate);
   for (; row + 2 <= rows; row += 2)
     matmul_tile<L, 2, V, Partial>(k_size, a + row * a_row, a_row, a_k, b, ldb, c + row * ldc, ldc, columns,
                                   accumulate);

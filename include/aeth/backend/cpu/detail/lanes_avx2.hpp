@@ -14,7 +14,7 @@ inline __m256 scale_half(__m256 a, __m256 n) {
 /// Sixteen floats in two registers; see lanes_scalar.hpp for the meaning of each operation.
 struct F32 {
   using Scalar = float;
-  static constexpr unsigned tile_vectors = 1;
+  static constexpr unsigned tile_rows = 6, tile_vectors = 1;
   __m256 low, high;
 
   static F32 set(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }

@@ -12,7 +12,7 @@ inline constexpr __mmask16 all_lanes = 0xFFFF;
 /// Sixteen floats in one register; see lanes_scalar.hpp for the meaning of each operation.
 struct F32 {
   using Scalar = float;
-  static constexpr unsigned tile_vectors = 4;
+  static constexpr unsigned tile_rows = 6, tile_vectors = 4;
   __m512 v;
 
   static F32 set(float value) { return {_mm512_set1_ps(value)}; }

@@ -8,8 +8,8 @@
 template <class T>
 struct Lanes {
   using Scalar = T;
-  static constexpr unsigned tile_vectors =
-      1;  ///< vectors per row of a matrix-product tile that registers can hold
+  /// Rows of a matrix-product tile, and vectors in each of them, that registers can hold.
+  static constexpr unsigned tile_rows = 2, tile_vectors = 1;
   T v[16];
 
   static Lanes set(T value) {
