@@ -58,9 +58,10 @@ concept HasScratch = requires(B& b) {
   { b.scratch() } -> std::same_as<Arena&>;
 };
 
-/// Runs independent tasks and returns when all are done.
+/// Runs independent tasks, each told which of `threads()` threads it is on, and returns when all are done.
 template <class B>
 concept HasParallel = requires(B& b, archetype::Task task) {
+  { b.threads() } -> std::same_as<int>;
   b.parallel(Index{1}, task);
 };
 

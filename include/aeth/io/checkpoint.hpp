@@ -110,6 +110,7 @@ class CheckpointWriter {
                   Metadata const& metadata, Records const& known) const {
     std::uint64_t checksum = 0;
     TensorEntry const last = tensor_entry<std::uint64_t>(std::string(checksum_tensor), {1}, {&checksum, 1});
+    detail::check_bytes(tensors);
     auto order = detail::file_order(tensors);
     order.push_back(&last);
     std::string const header = detail::header_text(order, metadata);
