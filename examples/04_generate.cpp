@@ -1,10 +1,8 @@
-// Completes or infills text with a model that aeth_train made, printing each character as soon as it is
-// whole.
+// Completes or infills text with a model that aeth_train made or that came in a Hugging Face folder, printing each
+// character as soon as it is whole.
 #include "aeth/aeth.hpp"
-#include "aeth/data/tokenizer_json.hpp"
-#include "aeth/train/checkpoint.hpp"
+#include "support/any_model.hpp"
 #include "support/console.hpp"
-#include "support/demo_model.hpp"
 
 namespace {
 
@@ -17,14 +15,10 @@ struct Arguments {
 };
 
 ExitCode generate(Arguments const& a) {
-  auto const tokenizer = data::load_tokenizer_json(a.folder + "/tokenizer.json");
-  expect<ConfigError>(tokenizer.size() <= demo::config.vocab_size, a.folder, "/tokenizer.json has ",
-                      tokenizer.size(), " tokens, the model has ", demo::config.vocab_size,
-                      " rows; they do not belong together");
+  auto const tokenizer = demo::load_tokenizer(a.folder);
   Cpu cpu(a.threads);
   demo::Model model(cpu);
-  for (auto const& notice : train::load_checkpoint_weights(model, a.folder + "/checkpoints"))
-    std::cerr << "note: " << notice << '\n';
+  demo::load_any(model, a.folder);
   infer::GenerateOptions options = a.options;
   options.cache = a.cache == "latent" ? infer::CacheForm::latent : infer::CacheForm::expanded;
   options.stream = [](std::string_view piece) {
@@ -44,14 +38,14 @@ ExitCode generate(Arguments const& a) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Completes or infills text with a model that aeth_train made.");
+  CLI::App app("Completes or infills text with a trained model.");
   Arguments a;
   auto& o = a.options;
   app.option_defaults()->take_last();  // an option given twice: the last one counts
   app.add_option("prompt", a.prompt, "Text to continue; empty = the beginning of a document");
   app.add_option("--prefix", a.prefix, "Infilling: text before the gap");
   app.add_option("--suffix", a.suffix, "Infilling: text after the gap");
-  app.add_option("--model", a.folder, "Folder that aeth_train wrote (--out)")->capture_default_str();
+  app.add_option("--model", a.folder, "Folder that aeth_train wrote (--out), or a Hugging Face folder")->capture_default_str();
   app.add_option("--max-tokens", o.max_tokens, "Longest answer")->capture_default_str();
   app.add_option("--temperature", o.sampler.temperature, "0 = always the most likely token")
       ->capture_default_str();

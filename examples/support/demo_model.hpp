@@ -1,4 +1,4 @@
-/// The model that the training and generation examples share.
+/// The model that the training, generation and conversion examples share.
 #pragma once
 
 #include <unistd.h>
@@ -10,9 +10,18 @@
 
 #include "aeth/aeth.hpp"
 
+#ifdef AETH_MODEL_HEADER
+#include AETH_MODEL_HEADER
+#endif
+
 namespace demo {
 
+/// The demonstration's, or the one of a header that aeth_inspect made.
+#ifdef AETH_MODEL_HEADER
+inline constexpr aeth::ModelConfig config = ::model_config;
+#else
 inline constexpr aeth::ModelConfig config = aeth::presets::micro;
+#endif
 using Model = aeth::Model<config, aeth::Fp32>;
 
 /// What was found to train it well in a few minutes on two cores.

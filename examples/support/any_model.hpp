@@ -1,0 +1,34 @@
+/// Loading the examples' model from whatever holds it: a folder of aeth_train or a Hugging Face folder.
+#pragma once
+
+#include <filesystem>
+#include <iostream>
+#include <string>
+
+#include "aeth/data/tokenizer_json.hpp"
+#include "aeth/interchange/hugging_face.hpp"
+#include "aeth/train/checkpoint.hpp"
+#include "support/demo_model.hpp"
+
+namespace demo {
+
+/// Fills a model from a path and says on standard error what a reader should know.
+inline void load_any(Model& model, std::string const& path) {
+  if (std::filesystem::is_directory(path + "/checkpoints")) {
+    for (auto const& notice : aeth::train::load_checkpoint_weights(model, path + "/checkpoints"))
+      std::cerr << "note: " << notice << '\n';
+    return;
+  }
+  std::cerr << aeth::interchange::ledger_summary(aeth::interchange::load_hugging_face(model, path));
+}
+
+/// The tokenizer beside a model.
+[[nodiscard]] inline aeth::data::Tokenizer load_tokenizer(std::string const& path) {
+  auto tokenizer = aeth::data::load_tokenizer_json(path + "/tokenizer.json");
+  aeth::expect<aeth::ConfigError>(tokenizer.size() <= config.vocab_size, path, "/tokenizer.json has ",
+                                  tokenizer.size(), " tokens, the model has ", config.vocab_size,
+                                  " rows; they do not belong together");
+  return tokenizer;
+}
+
+}  // namespace demo
