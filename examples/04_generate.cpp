@@ -45,7 +45,8 @@ int main(int argc, char** argv) {
   app.add_option("prompt", a.prompt, "Text to continue; empty = the beginning of a document");
   app.add_option("--prefix", a.prefix, "Infilling: text before the gap");
   app.add_option("--suffix", a.suffix, "Infilling: text after the gap");
-  app.add_option("--model", a.folder, "Folder that aeth_train wrote (--out), or a Hugging Face folder")->capture_default_str();
+  app.add_option("--model", a.folder, "Folder that aeth_train wrote (--out), or a Hugging Face folder")
+      ->capture_default_str();
   app.add_option("--max-tokens", o.max_tokens, "Longest answer")->capture_default_str();
   app.add_option("--temperature", o.sampler.temperature, "0 = always the most likely token")
       ->capture_default_str();

@@ -38,7 +38,8 @@ ExitCode inspect(Arguments const& a) {
   interchange::ConfigJson config;
   if (described) config = interchange::load_config_json(a.path + "/config.json");
   if (!a.header.empty()) {
-    io::write_file_atomic(a.header, interchange::config_header(config.config, a.name, a.path + "/config.json"));
+    io::write_file_atomic(a.header,
+                          interchange::config_header(config.config, a.name, a.path + "/config.json"));
     std::cout << "wrote " << a.header << '\n';
   }
   if (described) std::cout << card_table(config.config, std::min(config.config.max_context, 4096)) << '\n';

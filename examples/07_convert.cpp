@@ -37,7 +37,8 @@ int main(int argc, char** argv) {
   CLI::App app("Converts a model to a Hugging Face folder.");
   Arguments a;
   app.option_defaults()->take_last();  // an option given twice: the last one counts
-  app.add_option("from", a.from, "Folder of aeth_train, Hugging Face folder, or .safetensors file")->required();
+  app.add_option("from", a.from, "Folder of aeth_train, Hugging Face folder, or .safetensors file")
+      ->required();
   app.add_option("to", a.to, "New folder")->required();
   app.add_option("--type", a.type, "Type of the weights")
       ->check(CLI::IsMember({"f32", "bf16", "fp8"}))

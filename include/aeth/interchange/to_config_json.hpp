@@ -35,6 +35,8 @@ namespace detail {
     if (condition) lines.emplace_back(line);
   };
   refuse(c.mla.norm_eps != 1e-6, "mla.norm_eps is not 1e-6, which other engines fix for the latent norms");
+  refuse(c.dim % c.mla.heads != 0,
+         "dim is not a multiple of mla.heads, as Transformers demands of every model");
   if (c.moe.experts > 0) {
     bool const biased = c.moe.selection == Selection::bias_corrected;
     refuse(is_v2(c) && biased, "softmax scores with a selection bias belong to no family");
