@@ -39,14 +39,21 @@ Ledger load_hugging_face(M& model, std::string const& path, LoadOptions const& o
   plan.differences.check(path, "give the checkpoint of this configuration, or rename its tensors");
   std::vector<typename M::Master*> destinations;
   for (auto const& slot : weight_slots(model)) destinations.push_back(slot.values.data());
+  Index prepared = 0;
+  auto const prepare = [&](std::size_t tensors) {
+    auto const& parameters = model.parameters();
+    Index const end = tensors < parameters.size() ? parameters[tensors].offset
+                                                  : parameters.back().offset + parameters.back().size();
+    model.prepare(std::exchange(prepared, end), end);
+  };
   try {
-    read_tensors<typename M::Master>(model.backend(), files, plan, destinations, options.allow_nonfinite);
+    read_tensors<typename M::Master>(model.backend(), files, plan, destinations, options.allow_nonfinite,
+                                     prepare);
   } catch (...) {
     for (auto const& slot : weight_slots(model)) std::fill(slot.values.begin(), slot.values.end(), 0);
     model.prepare();
     throw;
   }
-  model.prepare();
   return ledger_of(plan, files);
 }
 

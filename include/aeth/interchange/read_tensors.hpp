@@ -93,6 +93,33 @@ template <class T>
   return count;
 }
 
+/// Rows of a tensor of a plan that one task reads.
+struct Piece {
+  std::size_t tensor;
+  std::uint64_t row, rows;
+};
+
+/// Cuts the next tensors from `first` on into pieces, about 128 MiB of them, and announces them to the system.
+/// Returns the first tensor that is not among them.
+inline std::size_t next_group(io::TensorFiles const& files, TensorPlan const& plan, std::size_t first,
+                              std::vector<Piece>& pieces) {
+  constexpr std::uint64_t group_bytes = std::uint64_t{128} << 20;
+  pieces.clear();
+  std::uint64_t bytes = 0;
+  for (; first < plan.expected.size() && bytes < group_bytes; ++first) {
+    TensorSource const& source = plan.sources[first];
+    auto const all = static_cast<std::uint64_t>(plan.expected[first].rows),
+               columns = static_cast<std::uint64_t>(plan.expected[first].cols);
+    auto const rows = (std::max)(std::uint64_t{1}, piece_elements / columns);
+    for (std::uint64_t row = 0; row < all; row += rows)
+      pieces.push_back({first, row, (std::min)(rows, all - row)});
+    std::uint64_t const width = io::bits_of(source.tensor->dtype) / 8;
+    files.expect_reading(*source.tensor, source.first_row * columns * width, all * columns * width);
+    bytes += all * columns * width;
+  }
+  return first;
+}
+
 /// Throws unless two tensors of the files hold the same numbers.
 inline void expect_copy(io::TensorFiles const& files, RequiredCopy const& pair) {
   bool same = pair.copy->shape == pair.original->shape && pair.copy->dtype == pair.original->dtype;
@@ -111,44 +138,41 @@ inline void expect_copy(io::TensorFiles const& files, RequiredCopy const& pair) 
 
 }  // namespace detail
 
-/// Fills destinations [size of each expected tensor] from the files, on all threads of a backend.
+/// Fills destinations [size of each expected tensor] from the files, on all threads of a backend. Tensors come in
+/// groups of about 128 MiB, in the order of the plan; after each, `ready(end)` is called with the number of tensors
+/// that are complete by then, while the system fetches the next group.
 ///
 /// errors   IoError for a tensor that cannot be read; IoError naming tensor and index for a value that is not
 ///          finite as T, unless allowed; IoError for a copy that differs. Destinations are then partly filled.
 /// cost     reads each byte once; a piece of 1 MiB per thread beside the destinations
-template <class T, class B>
+template <class T, class B, class Ready>
 void read_tensors(B& backend, io::TensorFiles const& files, TensorPlan const& plan,
-                  std::span<T* const> destinations, bool allow_nonfinite) {
-  struct Piece {
-    std::size_t tensor;
-    std::uint64_t row, rows;
-  };
-  std::vector<Piece> pieces;
-  for (std::size_t i = 0; i < plan.expected.size(); ++i) {
-    auto const all = static_cast<std::uint64_t>(plan.expected[i].rows);
-    auto const rows = (std::max)(std::uint64_t{1},
-                                 detail::piece_elements / static_cast<std::uint64_t>(plan.expected[i].cols));
-    for (std::uint64_t row = 0; row < all; row += rows)
-      pieces.push_back({i, row, (std::min)(rows, all - row)});
-  }
+                  std::span<T* const> destinations, bool allow_nonfinite, Ready const& ready) {
   for (RequiredCopy const& pair : plan.copies) detail::expect_copy(files, pair);
   std::vector<detail::PieceBuffers> buffers(static_cast<std::size_t>(backend.threads()));
-  backend.parallel(static_cast<Index>(pieces.size()), [&](Index i, int thread) {
-    Piece const& piece = pieces[to_size(i)];
-    ExpectedTensor const& wanted = plan.expected[piece.tensor];
-    TensorSource const& source = plan.sources[piece.tensor];
-    auto const columns = static_cast<std::uint64_t>(wanted.cols), begin = piece.row * columns;
-    T* const out = destinations[piece.tensor] + begin;
-    detail::read_rows(files, source, columns, piece.row, piece.rows, out,
-                      buffers[static_cast<std::size_t>(thread)]);
-    if (allow_nonfinite) return;
-    std::uint64_t const count = piece.rows * columns, at = detail::first_nonfinite(out, count);
-    expect<IoError>(at == count, files.path_of(*source.tensor), ": tensor ",
-                    io::in_quotes(source.tensor->name), " holds ", at == count ? T(0) : out[at], " at index ",
-                    source.first_row * columns + begin + at,
-                    "; such weights make every output useless. Use another file, or allow them "
-                    "(LoadOptions::allow_nonfinite)");
-  });
+  std::vector<detail::Piece> now, next;
+  std::size_t end = detail::next_group(files, plan, 0, now);
+  while (!now.empty()) {
+    std::size_t const after = detail::next_group(files, plan, end, next);
+    backend.parallel(static_cast<Index>(now.size()), [&](Index i, int thread) {
+      detail::Piece const& piece = now[to_size(i)];
+      TensorSource const& source = plan.sources[piece.tensor];
+      auto const columns = static_cast<std::uint64_t>(plan.expected[piece.tensor].cols);
+      std::uint64_t const begin = piece.row * columns, count = piece.rows * columns;
+      T* const out = destinations[piece.tensor] + begin;
+      detail::read_rows(files, source, columns, piece.row, piece.rows, out,
+                        buffers[static_cast<std::size_t>(thread)]);
+      std::uint64_t const at = allow_nonfinite ? count : detail::first_nonfinite(out, count);
+      expect<IoError>(at == count, files.path_of(*source.tensor), ": tensor ",
+                      io::in_quotes(source.tensor->name), " holds ", at == count ? T(0) : out[at],
+                      " at index ", source.first_row * columns + begin + at,
+                      "; such weights make every output useless. Use another file, or allow them "
+                      "(LoadOptions::allow_nonfinite)");
+    });
+    ready(end);
+    end = after;
+    now.swap(next);
+  }
 }
 
 }  // namespace aeth::interchange

@@ -76,6 +76,12 @@ class TensorFiles {
     return found == by_name_.end() ? nullptr : &tensors_[found->second];
   }
 
+  /// Lets the system fetch bytes of a tensor in the background, to be read soon. Only advice: never an error.
+  void expect_reading(StoredTensor const& tensor, std::uint64_t from, std::uint64_t count) const noexcept {
+    ::posix_fadvise(files_[tensor.file].number(), static_cast<::off_t>(tensor.offset + from),
+                    static_cast<::off_t>(count), POSIX_FADV_WILLNEED);
+  }
+
   /// Copies bytes of a tensor from its byte `from` on.
   ///
   /// errors   ShapeError beyond the tensor's bytes; IoError as read_at()

@@ -116,16 +116,23 @@ class Model {
   }
 
   /// Refreshes what is derived from the master weights; cost: one pass over them.
-  void prepare() {
+  void prepare() { prepare(0, weights_.size()); }
+
+  /// Refreshes only what is complete with the master weights [begin, end), those before them being final: so a
+  /// model can be prepared while it is loaded.
+  void prepare(Index begin, Index end) {
     if constexpr (rounds_weights)
       for (ParameterInfo const& p : parameters_)
-        for (Index i = p.offset; i < p.offset + p.size(); ++i)
+        for (Index i = max(begin, p.offset); i < min(end, p.offset + p.size()); ++i)
           rounded_[i] = is_exact(p.kind) ? weights_[i] : static_cast<Master>(typename P::Weight(weights_[i]));
     for_each_packed([&](nn::PackedWeights<Master>& w) {
-      for (Index copy = 0; copy < w.copies; ++copy)
-        backend_.pack_weights(
-            MatrixView<Master const>(w.first->weight + w.source_offset + copy * w.source_stride, w.out, w.in),
-            w.data + copy * w.stride);
+      for (Index copy = 0; copy < w.copies; ++copy) {
+        Index const source = w.source_offset + copy * w.source_stride;
+        Index const complete = w.first->offset + source + w.out * w.in;
+        if (complete <= begin || complete > end) continue;
+        backend_.pack_weights(MatrixView<Master const>(w.first->weight + source, w.out, w.in),
+                              w.data + copy * w.stride);
+      }
     });
   }
 
