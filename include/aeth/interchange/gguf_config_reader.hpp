@@ -163,6 +163,9 @@ inline MoeConfig read_moe(GgufConfigReader& in) {
   c.mla.rope.theta = in.real("rope.freq_base", 10000.0);
   c.mla.rope.yarn = detail::read_yarn(in);
   c.moe = detail::read_moe(in);
+  if (c.moe.experts == 0 && c.dense_layers < c.layers)
+    in.wrong("expert_count",
+             text("is 0, but only the first ", c.dense_layers, " of ", c.layers, " layers are dense"));
   if (in.size("nextn_predict_layers", 0) != 0)
     in.wrong("nextn_predict_layers", "is not 0; convert the model without its MTP layers");
   in.refuse_unknown();

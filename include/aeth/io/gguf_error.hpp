@@ -10,13 +10,13 @@ namespace aeth::io {
 
 /// The kinds of damage that are told apart.
 enum class GgufFault {
-  bad_magic,      ///< not a GGUF file
-  bad_version,    ///< a version that is not read: 1, one to come, or the other byte order
-  truncated,      ///< the file ends inside what it announces
-  over_limit,     ///< more keys, tensors or bytes of a name than allowed, or than the file could hold
-  bad_key,        ///< an empty key, or the value of a key of the format itself that makes no sense
-  duplicate,      ///< a key or a tensor's name twice
-  bad_value,      ///< a type of value that does not exist, an array of arrays, or a truth value beyond 1
+  bad_magic,    ///< not a GGUF file
+  bad_version,  ///< a version that is not read: 1, one to come, or the other byte order
+  truncated,    ///< the file ends inside what it announces
+  over_limit,  ///< more keys, tensors, elements or bytes of a name than allowed, or than the file has room for
+  bad_key,     ///< an empty key
+  duplicate,   ///< a key or a tensor's name twice
+  bad_value,   ///< a type of value that does not exist, an array of arrays, or a truth value beyond 1
   bad_alignment,  ///< general.alignment is no power of two of at least 8, or of another type
   bad_shape,      ///< too many or no extents, one of 0, or rows that are no whole blocks
   overflow,       ///< a shape whose bytes do not fit in 64 bits
