@@ -1,16 +1,21 @@
-// Writes models as GGUF files and beside each what aeth computes with it, for llama_cpp.py to compare:
+// Writes models as GGUF files and beside each what aeth computes with it, for against_llama_cpp.py to compare:
 //
 //   gguf_answers OUT             NAME.gguf and NAME.safetensors for models with random weights, one per kind
 //   gguf_answers OUT RUN TEXT    demo-{f32,bf16,q8_0}.gguf and demo.safetensors for the model and tokenizer
 //                                in RUN, a folder of aeth_train, over the beginning of the file TEXT
 //
-// Each .safetensors file has `prompt`, its greedy `continuation`, `tokens`, and their `logits` [T,V]. Not part of the
-// tests: c++ -std=c++20 -O2 -pthread -Iinclude -Iexamples -Itests -isystem /usr/include/eigen3 gguf_answers.cpp
+// Each .safetensors file has `prompt`, its greedy `continuation`, `tokens`, and their `logits` [T,V]; with a tokenizer also
+// `text` and `text_ids`. Not part of the tests:
+//
+//   g++ -std=c++20 -O2 -pthread -Iinclude -Iexamples -Itests -isystem /usr/include/eigen3 tests/oracles/gguf_answers.cpp
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <exception>
 #include <iostream>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "aeth/aeth.hpp"
@@ -34,6 +39,10 @@ VectorView<std::int32_t const> view(Ids const& ids) {
   return {ids.data(), static_cast<Index>(ids.size())};
 }
 
+io::TensorEntry ids(std::string name, Ids const& values) {
+  return io::tensor_entry<std::int32_t>(std::move(name), {values.size()}, values);
+}
+
 template <class M>
 Ids continue_greedily(M const& model, Ids const& prompt, int count) {
   infer::Session<M> session(model, 1, static_cast<Index>(prompt.size()) + count);
@@ -48,18 +57,21 @@ Ids continue_greedily(M const& model, Ids const& prompt, int count) {
 }
 
 template <class M>
-void write_answers(M const& model, Ids const& prompt, int count, Ids const& tokens, std::string const& path) {
+void write_answers(M const& model, Ids const& prompt, int count, Ids const& tokens, std::string const& path,
+                   std::string const& text = {}, Ids const& text_ids = {}) {
   Ids const continuation = continue_greedily(model, prompt, count);
   infer::Session<M> session(model, 1, static_cast<Index>(tokens.size()), infer::CacheForm::expanded);
   auto const logits = session.append({{0, view(tokens)}}, true);
-  auto const ids = [](std::string name, Ids const& values) {
-    return io::tensor_entry<std::int32_t>(std::move(name), {values.size()}, values);
-  };
   auto const vocabulary = static_cast<std::size_t>(M::config.vocab_size);
-  std::vector<io::TensorEntry> const entries{
+  std::vector<io::TensorEntry> entries{
       ids("prompt", prompt), ids("continuation", continuation), ids("tokens", tokens),
       io::tensor_entry<float>("logits", {tokens.size(), vocabulary},
                               std::span<float const>(logits.data, tokens.size() * vocabulary))};
+  if (!text.empty()) {
+    auto const bytes = std::as_bytes(std::span(text.data(), text.size()));
+    entries.push_back({"text", io::DType::u8, {text.size()}, bytes});
+    entries.push_back(ids("text_ids", text_ids));
+  }
   io::write_safetensors(path, entries);
 }
 
@@ -95,9 +107,12 @@ void trained_model(std::string const& folder, std::string const& run, std::strin
   expect<DataError>(interchange::load_gguf_tokenizer(folder + "/demo-f32.gguf") == tokenizer,
                     "the tokenizer changed on its way through GGUF");
   Ids const prompt = infer::completion_prompt(tokenizer, "template<typename _Tp>\n  class ");
-  Ids tokens = infer::completion_prompt(tokenizer, io::read_file(text_path).substr(0, 8000));
-  tokens.resize(std::min<std::size_t>(tokens.size(), 768));
-  write_answers(model, prompt, 200, tokens, folder + "/demo.safetensors");
+  std::string const content = io::read_file(text_path).substr(0, 100'000);
+  Ids const text_ids = tokenizer.encode(content);
+  Ids tokens{tokenizer.special_tokens().bos};
+  tokens.insert(tokens.end(), text_ids.begin(),
+                text_ids.begin() + std::min<std::ptrdiff_t>(std::ssize(text_ids), 767));
+  write_answers(model, prompt, 200, tokens, folder + "/demo.safetensors", content, text_ids);
 }
 
 }  // namespace
