@@ -8,6 +8,7 @@
 #include "aeth/interchange/config_json.hpp"
 #include "aeth/interchange/ledger.hpp"
 #include "aeth/interchange/tensor_plan.hpp"
+#include "aeth/io/gguf.hpp"
 #include "aeth/io/tensor_files.hpp"
 #include "support/console.hpp"
 
@@ -31,7 +32,39 @@ void print_tensors(interchange::Ledger const& ledger) {
               << interchange::name_of(line.fate) << (line.note.empty() ? "" : ": ") << line.note << '\n';
 }
 
+/// A value of a GGUF file, short.
+std::string value_text(io::GgufValue const& value) {
+  return std::visit(
+      []<class T>(T const& v) {
+        if constexpr (io::detail::is_vector<T>)
+          return text("array of ", v.size());
+        else if constexpr (std::is_same_v<T, std::string>)
+          return io::in_quotes(v);
+        else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+          return text(static_cast<std::int64_t>(v));
+        else
+          return text(v);
+      },
+      value);
+}
+
+ExitCode inspect_gguf(Arguments const& a) {
+  io::GgufFile const file(a.path, io::Access::map);
+  expect<UsageError>(a.header.empty(), "--header needs a config.json; a GGUF file has none");
+  for (auto const& [key, value] : file.metadata()) std::cout << padded(key, 48) << value_text(value) << '\n';
+  std::uint64_t bytes = 0;
+  for (auto const& t : file.tensors()) {
+    bytes += t.bytes.size();
+    if (a.tensors)
+      std::cout << padded(t.name, 40) << padded(std::string(io::name_of(t.type)), 9)
+                << padded(io::shape_text(t.shape), 20) << t.bytes.size() << '\n';
+  }
+  std::cout << file.tensors().size() << " tensors, " << bytes_text(static_cast<double>(bytes)) << '\n';
+  return ExitCode::ok;
+}
+
 ExitCode inspect(Arguments const& a) {
+  if (a.path.ends_with(".gguf")) return inspect_gguf(a);
   bool const folder = io::is_folder(a.path);
   bool const described = folder && std::filesystem::exists(a.path + "/config.json");
   expect<UsageError>(a.header.empty() || described, "'", a.path, "' has no config.json to make a header of");
@@ -66,7 +99,7 @@ int main(int argc, char** argv) {
   CLI::App app("Shows what a checkpoint holds, and makes a header of its config.json.");
   Arguments a;
   app.option_defaults()->take_last();  // an option given twice: the last one counts
-  app.add_option("path", a.path, "Hugging Face folder, or a .safetensors file")->required();
+  app.add_option("path", a.path, "Hugging Face folder, or a .safetensors or .gguf file")->required();
   app.add_flag("--tensors", a.tensors, "List every tensor with its type, shape, bytes and use");
   app.add_option("--header", a.header, "Write the configuration as a C++ header to this file");
   app.add_option("--name", a.name, "Name of the constant in the header")->capture_default_str();
