@@ -10,6 +10,7 @@
 #include "aeth/data/encode_all.hpp"
 #include "aeth/data/fim.hpp"
 #include "aeth/data/loader.hpp"
+#include "aeth/data/nfc.hpp"
 #include "aeth/data/packing.hpp"
 #include "aeth/data/pre_tokenizer.hpp"
 #include "aeth/data/rows.hpp"

@@ -66,6 +66,8 @@ def train(name, texts, vocab_size):
     pre, ignore_merges = FAMILIES[name]()
     tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
     tokenizer.pre_tokenizer = pre
+    if name == "qwen2":
+        tokenizer.normalizer = normalizers.NFC()
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
                                   show_progress=False, special_tokens=["<|bos|>", "<|eos|>"])
@@ -83,7 +85,7 @@ CASES = TRAINING + [
     "", " ", "   ", "\n \n  z", "x   ", "a\u00a0b\u3000c\u2003\u0085d", "DON'T don'T we'LL 'ſ 'S", "hello<|eos|> \n<|strip|>\t world",
     "qword sqword qwords (qword) qword2 _qword qwordé qword", "<|bos|><|bos|><||eos|>", "<think>nk>< think> <@<  <@< x", "ǅungla ǄX aªb ºc",
     "..,;;x.\nxx\n.\n12 34\t56", "(a(ab((a", "😀👩‍🔬\u200d\u202e\ufeff\ue000\U0010ffff", "１２３４٠١٢一二三〇", "ﬁ ß ŉ İ ı K Å",
-    "a\u0301e\u0308\u0300", "\x00\x01\x1c\x1f\x7f\x80", "¿Qué? «non» „ja“ ‘’‚—…", "\u180e\u200b\u2028\u2029\u205f",
+    "a\u0301e\u0308\u0300", "\u1112\u1161\u11ab\u212b<think>D\u0307\u0323<|eos|>\u0301\u0958", "\x00\x01\x1c\x1f\x7f\x80", "¿Qué? «non» „ja“ ‘’‚—…", "\u180e\u200b\u2028\u2029\u205f",
     "http://www.example.com/a_b?c=%20&d=[1,2,{3}]", "  \r\n\r\n  \t\n", "aAaA AAaa AaBbCC iPhone XMLHttpRequest",
 ]
 

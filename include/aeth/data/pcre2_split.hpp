@@ -5,6 +5,7 @@
 /// source   the meaning of the steps: the `tokenizers` library; PCRE2: https://pcre2project.github.io
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -32,6 +33,29 @@ struct FreePcre2 {
   void operator()(pcre2_code_8* code) const noexcept { pcre2_code_free_8(code); }
   void operator()(pcre2_match_data_8* data) const noexcept { pcre2_match_data_free_8(data); }
   void operator()(pcre2_compile_context_8* context) const noexcept { pcre2_compile_context_free_8(context); }
+  void operator()(pcre2_match_context_8* context) const noexcept { pcre2_match_context_free_8(context); }
+};
+
+/// Where matching puts what it finds, and the steps it may take: so many per byte that known patterns pass over runs of
+/// any length, and no more, so that time stays bounded.
+class Pcre2Match {
+ public:
+  explicit Pcre2Match(std::size_t text_size)
+      : found_(pcre2_match_data_create_8(1, nullptr)), context_(pcre2_match_context_create_8(nullptr)) {
+    if (!found_ || !context_) throw std::bad_alloc();
+    std::size_t const steps = 10'000'000 + 8 * text_size;
+    pcre2_set_match_limit_8(context_.get(),
+                            static_cast<std::uint32_t>((std::min)(steps, std::size_t{UINT32_MAX})));
+  }
+
+  [[nodiscard]] pcre2_match_data_8* found() const noexcept { return found_.get(); }
+  [[nodiscard]] pcre2_match_context_8* context() const noexcept { return context_.get(); }
+  [[nodiscard]] std::size_t begin() const noexcept { return pcre2_get_ovector_pointer_8(found())[0]; }
+  [[nodiscard]] std::size_t end() const noexcept { return pcre2_get_ovector_pointer_8(found())[1]; }
+
+ private:
+  std::unique_ptr<pcre2_match_data_8, FreePcre2> found_;
+  std::unique_ptr<pcre2_match_context_8, FreePcre2> context_;
 };
 
 [[nodiscard]] inline std::string pcre2_message(int error) {
@@ -65,14 +89,15 @@ class Pcre2Regex {
     pcre2_jit_compile_8(code_.get(), PCRE2_JIT_COMPLETE);  // where there is no JIT, matching is slower
   }
 
-  /// Whether the pattern matches in `text` (valid UTF-8) from byte `from` on; its place is in `found` then.
+  /// Whether the pattern matches in `text` (valid UTF-8) from byte `from` on; its place is in `match` then.
   /// Errors: DataError if the pattern needs more memory or steps than PCRE2 allows.
-  [[nodiscard]] bool find(std::string_view text, std::size_t from, pcre2_match_data_8* found) const {
-    auto const* const subject = reinterpret_cast<PCRE2_SPTR8>(text.data());
-    int result = pcre2_match_8(code_.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK, found, nullptr);
-    if (result == PCRE2_ERROR_JIT_STACKLIMIT)
-      result = pcre2_match_8(code_.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
-                             found, nullptr);
+  [[nodiscard]] bool find(std::string_view text, std::size_t from, Pcre2Match const& match) const {
+    auto const run = [&](std::uint32_t options) {
+      return pcre2_match_8(code_.get(), reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), from,
+                           PCRE2_NO_UTF_CHECK | options, match.found(), match.context());
+    };
+    int result = run(0);
+    if (result == PCRE2_ERROR_JIT_STACKLIMIT) result = run(PCRE2_NO_JIT);
     if (result == PCRE2_ERROR_NOMATCH) return false;
     expect<DataError>(result >= 0, "pattern ", Excerpt{pattern_}, ": cannot be matched in a text of ",
                       text.size(), " bytes (", pcre2_message(result), "); use shorter texts");
@@ -99,8 +124,7 @@ class Pcre2Splitter final : public Splitter {
   }
 
   void split(std::string_view text, WordSink emit) const override {
-    Match const match(pcre2_match_data_create_8(1, nullptr));
-    if (!match) throw std::bad_alloc();
+    detail::Pcre2Match const match(text.size());
     std::size_t valid = 0;
     for (std::size_t at = 0; at < text.size();) {
       Character const c = decode_utf8(text, at);
@@ -115,8 +139,6 @@ class Pcre2Splitter final : public Splitter {
   }
 
  private:
-  using Match = std::unique_ptr<pcre2_match_data_8, detail::FreePcre2>;
-
   struct Step {
     detail::Pcre2Regex regex;
     SplitBehavior behavior;
@@ -143,7 +165,7 @@ class Pcre2Splitter final : public Splitter {
   }
 
   /// The steps from number `step` on, on one piece that is not empty.
-  void run(std::size_t step, std::string_view piece, Match const& match, WordSink emit) const {
+  void run(std::size_t step, std::string_view piece, detail::Pcre2Match const& match, WordSink emit) const {
     if (step == splits_ && prefix_space_ && piece.front() != ' ') {
       std::string const spaced = " " + std::string(piece);
       return cut(step, spaced, match, emit);
@@ -151,7 +173,7 @@ class Pcre2Splitter final : public Splitter {
     cut(step, piece, match, emit);
   }
 
-  void cut(std::size_t number, std::string_view piece, Match const& match, WordSink emit) const {
+  void cut(std::size_t number, std::string_view piece, detail::Pcre2Match const& match, WordSink emit) const {
     if (number == steps_.size()) return emit(piece);
     Step const& step = steps_[number];
     std::size_t begin = 0, end = 0;  // of the piece that the next part may join
@@ -166,10 +188,9 @@ class Pcre2Splitter final : public Splitter {
       end = part_end;
       was_matched = matched;
     };
-    while (end < piece.size() && step.regex.find(piece, end, match.get())) {
-      std::size_t const* const range = pcre2_get_ovector_pointer_8(match.get());
-      std::size_t const match_begin = range[0], match_end = range[1];
-      part(match_begin, false);
+    while (end < piece.size() && step.regex.find(piece, end, match)) {
+      std::size_t const match_end = match.end();  // the next steps use `match`, too
+      part(match.begin(), false);
       part(match_end, true);
     }
     part(piece.size(), false);

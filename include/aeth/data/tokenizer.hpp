@@ -18,6 +18,7 @@
 #include "aeth/core/error.hpp"
 #include "aeth/data/detail/added_tokens.hpp"
 #include "aeth/data/detail/merge_word.hpp"
+#include "aeth/data/nfc.hpp"
 #include "aeth/data/pre_tokenizer.hpp"
 #include "aeth/data/splitter.hpp"
 #include "aeth/data/vocabulary.hpp"
@@ -111,13 +112,17 @@ class Tokenizer {
   void encode(std::string_view text, std::vector<std::int32_t>& ids, WordCache& cache,
               EncodeOptions options = {}) const {
     if (options.add_around) ids.insert(ids.end(), vocabulary_.before.begin(), vocabulary_.before.end());
+    std::string buffer;
+    auto const normal = [&](std::string_view part) {
+      return vocabulary_.normalization == Normalization::nfc ? to_nfc(part, buffer) : part;
+    };
     auto const plain = [&](std::string_view part) { encode_plain(part, ids, cache); };
     auto const found = [&](std::int32_t id) { ids.push_back(id); };
     if (options.allow_special)
       added_.split(
-          text, [&](std::string_view part) { added_last_.split(part, plain, found); }, found);
+          text, [&](std::string_view part) { added_last_.split(normal(part), plain, found); }, found);
     else
-      plain(text);
+      plain(normal(text));
     if (options.add_around) ids.insert(ids.end(), vocabulary_.after.begin(), vocabulary_.after.end());
   }
 

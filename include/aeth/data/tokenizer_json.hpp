@@ -1,8 +1,8 @@
 /// Tokenizers as Hugging Face `tokenizer.json` files. Needs nlohmann-json.
 ///
 /// Read are byte-level BPE files. Those with the pre-tokenizer of DeepSeek-V3 need nothing else; for others pass
-/// pcre2_splitter of aeth/data/pcre2_split.hpp. Whatever would make their tokens differ from ours (a normalizer,
-/// dropout, byte fallback, …) is refused, not ignored. Which bos and eos a post-processor adds is kept in the
+/// pcre2_splitter of aeth/data/pcre2_split.hpp. Whatever would make their tokens differ from ours (another normalizer
+/// than NFC, dropout, byte fallback, …) is refused, not ignored. Which bos and eos a post-processor adds is kept in the
 /// vocabulary; encode() adds them on request.
 #pragma once
 
@@ -87,7 +87,8 @@ inline constexpr std::uint64_t max_tokenizer_bytes = std::uint64_t{256} << 20;
   "added_tokens": [)",
               added.lines(), R"(
   ],
-  "normalizer": null,
+  "normalizer": )",
+              v.normalization == Normalization::nfc ? R"({"type": "NFC"})" : "null", R"(,
   "pre_tokenizer": )",
               detail::pre_tokenizer_json(v.pre_tokenizer), R"(,
   "post_processor": )",

@@ -25,11 +25,17 @@ struct Merge {
 struct AddedToken {
   std::int32_t id = 0;
   bool special = true;       ///< control token: left out of decoded text on request
-  bool normalized = false;   ///< looked for after all that are not
+  bool normalized = false;   ///< looked for last, in normalized text
   bool lstrip = false;       ///< takes the white space before it
   bool rstrip = false;       ///< takes the white space after it
   bool single_word = false;  ///< not found where a letter, mark, digit or underscore touches it
   bool operator==(AddedToken const&) const = default;
+};
+
+/// What happens to plain text before it is cut into words.
+enum class Normalization : std::uint8_t {
+  none,
+  nfc,  ///< Unicode's form C: decoding gives that back, and not other spellings of the same characters
 };
 
 /// Spellings of DeepSeek-V3; the bars are U+FF5C, the blanks U+2581.
@@ -56,6 +62,7 @@ struct Vocabulary {
   std::vector<std::string> tokens;  ///< the bytes of each id; of an added token its spelling
   std::vector<Merge> merges;        ///< by rank
   std::vector<AddedToken> added;    ///< ascending by id
+  Normalization normalization = Normalization::none;
   PreTokenizer pre_tokenizer = v3_pre_tokenizer();
   bool ignore_merges = false;               ///< a word that is a token becomes it, whatever the merges make
   std::vector<std::int32_t> before, after;  ///< added tokens around a text, such as bos; on request only

@@ -86,6 +86,7 @@ TEST_CASE("all that a vocabulary can say survives saving", "[data][tokenizer_jso
   v.added[1].normalized = v.added[2].lstrip = v.added[3].rstrip = v.added[4].single_word = true;
   v.added[5].special = false;
   v.ignore_merges = true;
+  v.normalization = Normalization::nfc;
   v.before = {0, v.added[3].id, 0};
   v.after = {1, 0};
   Tokenizer const tokenizer(v);
@@ -119,7 +120,7 @@ TEST_CASE("files that break a rule are refused with the rule", "[data][tokenizer
   CHECK_THROWS_WITH(parse_tokenizer_json("{\"a\": 1, \"a\": 2}", "t.json"),
                     ContainsSubstring("duplicate key 'a'"));
   refused([](json& f) { f.erase("model"); }, "no 'model'");
-  refused([](json& f) { f["normalizer"] = {{"type", "NFC"}}; }, "normalizer");
+  refused([](json& f) { f["normalizer"] = {{"type", "NFKC"}}; }, "'NFKC'");
   refused([](json& f) { f["truncation"] = {{"max_length", 5}}; }, "truncation");
   refused(
       [](json& f) {

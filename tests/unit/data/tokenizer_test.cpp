@@ -181,6 +181,16 @@ TEST_CASE("bytes that UTF-8 never has may lack a token", "[data][tokenizer]") {
   CHECK_THROWS_WITH(t.encode("a\xC0"), Catch::Matchers::ContainsSubstring("byte 192"));
 }
 
+TEST_CASE("text may be normalized first", "[data][tokenizer]") {
+  Vocabulary v = trained().vocabulary();
+  v.normalization = Normalization::nfc;
+  v.added[3].normalized = true;
+  Tokenizer const t(v);
+  EncodeOptions const allow{.allow_special = true};
+  CHECK(t.encode("e\u0301") == trained().encode("é"));
+  CHECK(t.encode("e\u0301<think>e\u0301", allow) == trained().encode("é<think>é", allow));
+}
+
 TEST_CASE("another pre-tokenizer needs an engine", "[data][tokenizer]") {
   Vocabulary v = trained().vocabulary();
   v.pre_tokenizer.gpt2_split = true;

@@ -26,7 +26,7 @@ class TokenizerReader : JsonFile {
   [[nodiscard]] Vocabulary read(std::string_view content) {
     Json const root = parse(content);
     require(root.is_object(), "the file is a JSON ", root.type_name(), ", not an object");
-    if (!is_null(root, "normalizer")) check_normalizer(root["normalizer"]);
+    if (!is_null(root, "normalizer")) read_normalizer(root["normalizer"]);
     for (char const* key : {"truncation", "padding"})
       require(is_null(root, key), "it asks for ", key, "; set it to null");
     result_.pre_tokenizer = PreTokenizerReader(name_).read(member(root, "pre_tokenizer", "the file"));
@@ -47,15 +47,17 @@ class TokenizerReader : JsonFile {
   }
 
  private:
-  /// Sequences of nothing change nothing.
-  void check_normalizer(Json const& normalizer) const {
+  /// NFC, alone or in sequences; twice is as once.
+  void read_normalizer(Json const& normalizer) {
     std::string const type = type_of(normalizer);
-    require(type == "Sequence" || type == "null", "its normalizer is '", type,
-            "', which changes text; only files without one are supported");
-    if (type == "null") return;
+    require(type == "Sequence" || type == "NFC", "its normalizer is '", type, "'; only NFC is supported");
+    if (type == "NFC") {
+      result_.normalization = Normalization::nfc;
+      return;
+    }
     Json const& list = member(normalizer, "normalizers", "normalizer");
     require(list.is_array(), "normalizers is a JSON ", list.type_name(), ", not an array");
-    for (Json const& inner : list) check_normalizer(inner);
+    for (Json const& inner : list) read_normalizer(inner);
   }
 
   void read_model(Json const& model) {
