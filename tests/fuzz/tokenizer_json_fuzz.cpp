@@ -16,6 +16,10 @@ namespace {
 /// Whether the vocabulary changes text, or added tokens take white space that they do not spell.
 bool changes(Vocabulary const& v, bool allow_special) {
   if (v.pre_tokenizer.prefix_space || v.normalization != Normalization::none) return true;
+  auto const& splits = v.pre_tokenizer.splits;
+  if (std::any_of(splits.begin(), splits.end(),
+                  [](auto const& s) { return s.behavior == SplitBehavior::removed; }))
+    return true;
   return allow_special && std::any_of(v.added.begin(), v.added.end(),
                                       [](auto const& token) { return token.lstrip || token.rstrip; });
 }

@@ -17,6 +17,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace("{1,3}", "")
+GPT4 = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*"
+        r"|\s*[\r\n]|\s+(?!\S)|\s+")
 GPT4O = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
          r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
          r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -44,6 +46,7 @@ FAMILIES = {
     "gpt2_space": lambda: (sequence(split(r"\n"), byte_level(prefix=True, regex=True)), False),
     "llama3": lambda: (sequence(split(LLAMA3), byte_level()), True),
     "qwen2": lambda: (sequence(split(QWEN2), byte_level()), False),
+    "gpt4": lambda: (sequence(split(GPT4, "removed", True), byte_level()), False),
     "gpt4o": lambda: (sequence(split(GPT4O), byte_level()), False),
     "starcoder": lambda: (sequence(pre_tokenizers.Digits(individual_digits=True), byte_level(regex=True)), False),
     "deepseek_v2": lambda: (sequence(*[split(p) for p in V2], pre_tokenizers.Digits(individual_digits=True),

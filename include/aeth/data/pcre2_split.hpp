@@ -159,6 +159,7 @@ class Pcre2Splitter final : public Splitter {
       case SplitBehavior::contiguous:
         return matched == was_matched;
       case SplitBehavior::isolated:
+      case SplitBehavior::removed:
         break;
     }
     return false;
@@ -178,13 +179,15 @@ class Pcre2Splitter final : public Splitter {
     Step const& step = steps_[number];
     std::size_t begin = 0, end = 0;  // of the piece that the next part may join
     bool was_matched = false;
+    auto const pass_on = [&] {
+      bool const lost = step.behavior == SplitBehavior::removed && was_matched;
+      if (begin < end && !lost) run(number + 1, piece.substr(begin, end - begin), match, emit);
+      begin = end;
+    };
     auto const part = [&](std::size_t part_end, bool matched) {
       if (part_end == end) return;
       matched = matched != step.invert;
-      if (end > begin && !joins(step.behavior, matched, was_matched)) {
-        run(number + 1, piece.substr(begin, end - begin), match, emit);
-        begin = end;
-      }
+      if (!joins(step.behavior, matched, was_matched)) pass_on();
       end = part_end;
       was_matched = matched;
     };
@@ -194,7 +197,7 @@ class Pcre2Splitter final : public Splitter {
       part(match_end, true);
     }
     part(piece.size(), false);
-    run(number + 1, piece.substr(begin), match, emit);
+    pass_on();
   }
 
   std::vector<Step> steps_;

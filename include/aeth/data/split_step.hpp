@@ -8,12 +8,13 @@
 
 namespace aeth::data {
 
-/// What becomes of the matches of a pattern and of the text between them; both stay in the text always.
+/// What becomes of the matches of a pattern and of the text between them.
 enum class SplitBehavior : std::uint8_t {
   isolated,              ///< every match is a piece, and so is the text between two of them
   merged_with_previous,  ///< a match ends the piece before it
   merged_with_next,      ///< a match begins the piece after it
   contiguous,            ///< matches that touch are one piece
+  removed,  ///< every match is lost; with `invert`, what the pattern leaves out, which should be nothing
 };
 
 /// Cuts every piece that the steps before left by one pattern.

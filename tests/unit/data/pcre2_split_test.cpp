@@ -43,6 +43,8 @@ TEST_CASE("behaviors of a split", "[data][pcre2_split]") {
   CHECK(split("-", "-a-", merged_with_next) == Words{"-a", "-"});
   CHECK(split("[a-z]+", text, isolated, true) == Words{"the", "-", "final", "--", "countdown"});
   CHECK(split("-", text, merged_with_next, true) == Words{"the-", "final-", "-", "countdown"});
+  CHECK(split("-", text, removed) == Words{"the", "final", "countdown"});
+  CHECK(split("[a-z]+|-", text + " ", removed, true) == Words{"the", "-", "final", "-", "-", "countdown"});
   CHECK(split("-", "") == Words{});
   CHECK(split("x", "abc") == Words{"abc"});
 }

@@ -47,14 +47,15 @@ TEST_CASE("ids are those of the tokenizers library", "[data][tokenizer_families]
     CHECK(wrong == 0);
     CHECK(parse_tokenizer_json(to_tokenizer_json(tokenizer), name, pcre2_splitter) == tokenizer);
   }
-  CHECK(families == 9);
+  CHECK(families == 10);
 }
 
 TEST_CASE("any bytes survive every family", "[data][tokenizer_families]") {
   std::string bytes;
   for (int round = 0; round < 4; ++round)
     for (int byte = 0; byte < 256; ++byte) bytes.push_back(static_cast<char>(byte * (2 * round + 1)));
-  for (char const* const name : {"gpt2", "llama3", "gpt4o", "deepseek_v2", "deepseek_coder", "behaviors"}) {
+  for (char const* const name :
+       {"gpt2", "llama3", "gpt4", "gpt4o", "deepseek_v2", "deepseek_coder", "behaviors"}) {
     Tokenizer const tokenizer = load(name);
     CHECK(tokenizer.decode(tokenizer.encode(bytes)) == bytes);
     for (std::int32_t const id : tokenizer.encode("<|bos|> qword <|eos|>"))
@@ -63,7 +64,8 @@ TEST_CASE("any bytes survive every family", "[data][tokenizer_families]") {
 }
 
 TEST_CASE("hostile text takes linear time with every pattern", "[data][tokenizer_families]") {
-  for (char const* const name : {"gpt2", "llama3", "gpt4o", "starcoder", "deepseek_v2", "deepseek_coder"}) {
+  for (char const* const name :
+       {"gpt2", "llama3", "gpt4", "gpt4o", "starcoder", "deepseek_v2", "deepseek_coder"}) {
     Tokenizer const tokenizer = load(name);
     for (std::string const unit :
          {" ", "a", "A", "aA", " \n", "\n", "\t", "1", "漢", "  x", "'", "\xFF", "(", "\u0301"}) {
@@ -71,7 +73,7 @@ TEST_CASE("hostile text takes linear time with every pattern", "[data][tokenizer
         double seconds[2];
         for (std::size_t const scale : {1u, 4u}) {
           std::string text;
-          while (text.size() < scale * 200'000) text += unit;
+          while (text.size() < scale * 100'000) text += unit;
           text += end;
           auto const start = std::chrono::steady_clock::now();
           Ids const ids = tokenizer.encode(text);

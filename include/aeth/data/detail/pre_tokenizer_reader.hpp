@@ -33,8 +33,9 @@ class PreTokenizerReader : JsonFile {
       require(list.is_array(), "pretokenizers is a JSON ", list.type_name(), ", not an array");
       for (Json const& inner : list) step(inner);
     } else if (type == "Split") {
-      add({pattern(member(pre, "pattern", "a split")), behavior(member(pre, "behavior", "a split")),
-           flag(pre, "invert", false)});
+      bool const invert = flag(pre, "invert", false);
+      add({pattern(member(pre, "pattern", "a split")), behavior(member(pre, "behavior", "a split"), invert),
+           invert});
     } else if (type == "Digits") {
       bool const alone = flag(pre, "individual_digits", false);
       add({R"(\p{N})", alone ? SplitBehavior::isolated : SplitBehavior::contiguous, false});
@@ -62,13 +63,15 @@ class PreTokenizerReader : JsonFile {
     return is_text ? quoted(content) : with_escapes(content);
   }
 
-  [[nodiscard]] SplitBehavior behavior(Json const& name) const {
+  /// Removed is what files of cl100k's kind say, inverted, of a pattern that leaves nothing out.
+  [[nodiscard]] SplitBehavior behavior(Json const& name, bool invert) const {
+    if (name == "Removed" && invert) return SplitBehavior::removed;
     if (name == "Isolated") return SplitBehavior::isolated;
     if (name == "MergedWithPrevious") return SplitBehavior::merged_with_previous;
     if (name == "MergedWithNext") return SplitBehavior::merged_with_next;
     require(name == "Contiguous", "split ", result_.splits.size(), " of the pre_tokenizer has the behavior ",
             Excerpt{name.dump(-1, ' ', false, Json::error_handler_t::replace)},
-            "; 'Removed' would lose text, others are unknown");
+            "; 'Removed' without invert would lose text, others are unknown");
     return SplitBehavior::contiguous;
   }
 

@@ -41,7 +41,8 @@ class JsonLines {
 
 /// The splits, then the byte level.
 [[nodiscard]] inline std::string pre_tokenizer_json(PreTokenizer const& pre) {
-  constexpr std::string_view behaviors[] = {"Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+  constexpr std::string_view behaviors[] = {"Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous",
+                                            "Removed"};
   JsonLines steps;
   for (SplitStep const& split : pre.splits)
     steps.add(text(R"({"type": "Split", "pattern": {"Regex": )", json_string(split.pattern),
