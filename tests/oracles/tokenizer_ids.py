@@ -113,7 +113,8 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         path = args.tokenizer
         if path in tokenizer_families.FAMILIES:
-            tokenizer_families.train(path, texts[::10], 4000).save(os.path.join(work, "tokenizer.json"))
+            learned = [text.replace("qword", "").replace("<@<", "") for text in texts[::10]]
+            tokenizer_families.train(path, learned, 4000).save(os.path.join(work, "tokenizer.json"))
             path = os.path.join(work, "tokenizer.json")
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
