@@ -1,6 +1,7 @@
 /// Cuts text into words as DeepSeek-V3's tokenizer does, in one linear pass without a regex engine.
 ///
-/// Three stages, each of which isolates its matches, so that a later stage sees every piece on its own:
+/// Three stages, the patterns of v3_pre_tokenizer(), each of which isolates its matches, so that a later stage
+/// sees every piece on its own:
 ///   1. digits       \p{N}{1,3}
 ///   2. ideographs   [一-龥぀-ゟ゠-ヿ]+
 ///   3. words        the alternation in word_end() below
@@ -19,17 +20,6 @@
 #include "aeth/data/unicode.hpp"
 
 namespace aeth::data {
-
-/// The patterns as tokenizer.json spells them, in the order in which they apply.
-inline constexpr std::string_view v3_split_patterns[] = {
-    R"(\p{N}{1,3})",
-    R"([一-龥぀-ゟ゠-ヿ]+)",
-    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+)"
-    R"(|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
-    R"(| ?[\p{P}\p{S}]+[\r\n]*)"
-    R"(|\s*[\r\n]+|\s+(?!\S)|\s+)",
-};
-
 namespace detail {
 
 /// What the patterns ask of a character, as bits; a character has several.

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,8 +16,11 @@
 #include <vector>
 
 #include "aeth/core/error.hpp"
+#include "aeth/data/detail/added_tokens.hpp"
 #include "aeth/data/detail/merge_word.hpp"
+#include "aeth/data/nfc.hpp"
 #include "aeth/data/pre_tokenizer.hpp"
+#include "aeth/data/splitter.hpp"
 #include "aeth/data/vocabulary.hpp"
 #include "aeth/data/word_cache.hpp"
 
@@ -33,6 +37,8 @@ struct EncodeOptions {
   /// Whether the spelling of an added token in the text becomes that token. Off by default: text from outside
   /// must not be able to end a document or open a turn.
   bool allow_special = false;
+  /// Whether the tokens that the vocabulary puts around a text (Vocabulary::before, after) are put there.
+  bool add_around = false;
 };
 
 struct DecodeOptions {
@@ -46,28 +52,29 @@ class Tokenizer {
   /// that memory stays bounded (32 bytes per byte of the part). Bytes.
   static constexpr std::size_t max_word_bytes = std::size_t{1} << 20;
 
-  /// Errors: DataError as check_vocabulary().
-  explicit Tokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {
+  /// `make_splitter` is needed for any pre_tokenizer but DeepSeek-V3's: see aeth/data/pcre2_split.hpp.
+  ///
+  /// errors   DataError as check_vocabulary() and as make_splitter; or if that is needed and absent
+  explicit Tokenizer(Vocabulary vocabulary, MakeSplitter make_splitter = nullptr)
+      : vocabulary_(std::move(vocabulary)) {
     table_.made = check_vocabulary(vocabulary_);
     for (std::size_t rank = 0; rank < vocabulary_.merges.size(); ++rank) {
       auto const [left, right] = vocabulary_.merges[rank];
       table_.ranks.insert(detail::pair_key(left, right), static_cast<std::uint32_t>(rank));
     }
-    std::vector<bool> is_added(vocabulary_.tokens.size(), false);
-    is_special_.assign(vocabulary_.tokens.size(), false);
-    for (AddedToken const& token : vocabulary_.added) {
-      auto const id = static_cast<std::size_t>(token.id);
-      is_added[id] = true;
-      is_special_[id] = token.special;
-      added_.emplace_back(vocabulary_.tokens[id], token.id);
-      starts_added_[static_cast<unsigned char>(vocabulary_.tokens[id][0])] = true;
+    if (vocabulary_.pre_tokenizer != v3_pre_tokenizer()) {
+      expect<DataError>(make_splitter != nullptr,
+                        "vocabulary: its pre_tokenizer is not DeepSeek-V3's and needs PCRE2; include "
+                        "aeth/data/pcre2_split.hpp, link aeth::pcre2 and pass aeth::data::pcre2_splitter");
+      splitter_ = make_splitter(vocabulary_.pre_tokenizer);
     }
-    std::sort(added_.begin(), added_.end());
-    for (std::size_t id = 0; id < is_added.size(); ++id)
-      if (vocabulary_.tokens[id].size() == 1 && !is_added[id])
-        byte_ids_[static_cast<unsigned char>(vocabulary_.tokens[id][0])] = static_cast<std::int32_t>(id);
+    added_ = detail::AddedTokens(vocabulary_, false);
+    added_last_ = detail::AddedTokens(vocabulary_, true);
+    index_plain_tokens();
     special_ = {find_added(special::bos),       find_added(special::eos),      find_added(special::pad),
                 find_added(special::fim_begin), find_added(special::fim_hole), find_added(special::fim_end)};
+    if (special_.bos < 0 && vocabulary_.before.size() == 1) special_.bos = vocabulary_.before[0];
+    if (special_.eos < 0 && vocabulary_.after.size() == 1) special_.eos = vocabulary_.after[0];
   }
 
   /// Count of ids; a model's vocab_size must be at least this.
@@ -86,13 +93,14 @@ class Tokenizer {
 
   /// Id of the added token with this spelling, or -1.
   [[nodiscard]] std::int32_t find_added(std::string_view spelling) const noexcept {
-    auto const found =
-        std::lower_bound(added_.begin(), added_.end(), spelling,
-                         [](auto const& entry, std::string_view s) { return entry.first < s; });
-    return found != added_.end() && found->first == spelling ? found->second : -1;
+    std::int32_t const id = added_.find(spelling);
+    return id >= 0 ? id : added_last_.find(spelling);
   }
 
-  /// The ids of a text. Adds no bos or eos. Cost: linear, apart from a logarithm in the length of a word.
+  /// The ids of a text. Adds no bos or eos unless asked to.
+  ///
+  /// errors   DataError for a byte that is not UTF-8 and for which the vocabulary has no token: DeepSeek-V3's has all
+  /// cost     linear, apart from a logarithm in the length of a word
   [[nodiscard]] std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options = {}) const {
     WordCache cache(text.size() / 16 < 4096 ? text.size() / 16 : 4096);
     std::vector<std::int32_t> ids;
@@ -100,21 +108,22 @@ class Tokenizer {
     return ids;
   }
 
-  /// Appends the ids of a text; the cache carries words from one text to the next.
+  /// Appends the ids of a text; the cache carries words from one text to the next. Errors: as encode() above.
   void encode(std::string_view text, std::vector<std::int32_t>& ids, WordCache& cache,
               EncodeOptions options = {}) const {
-    std::size_t plain = 0;
-    for (std::size_t at = 0; options.allow_special && at < text.size();) {
-      auto const [id, length] = match_added(text.substr(at));
-      if (id < 0) {
-        ++at;
-        continue;
-      }
-      encode_plain(text.substr(plain, at - plain), ids, cache);
-      ids.push_back(id);
-      plain = at += length;
-    }
-    encode_plain(text.substr(plain), ids, cache);
+    if (options.add_around) ids.insert(ids.end(), vocabulary_.before.begin(), vocabulary_.before.end());
+    std::string buffer;
+    auto const normal = [&](std::string_view part) {
+      return vocabulary_.normalization == Normalization::nfc ? to_nfc(part, buffer) : part;
+    };
+    auto const plain = [&](std::string_view part) { encode_plain(part, ids, cache); };
+    auto const found = [&](std::int32_t id) { ids.push_back(id); };
+    if (options.allow_special)
+      added_.split(
+          text, [&](std::string_view part) { added_last_.split(normal(part), plain, found); }, found);
+    else
+      plain(normal(text));
+    if (options.add_around) ids.insert(ids.end(), vocabulary_.after.begin(), vocabulary_.after.end());
   }
 
   /// The bytes of a sequence of ids. Errors: DataError as token_bytes().
@@ -133,27 +142,32 @@ class Tokenizer {
   bool operator==(Tokenizer const& other) const { return vocabulary_ == other.vocabulary_; }
 
  private:
-  /// Longest added token at the beginning of a text: narrows the sorted spellings byte by byte.
-  [[nodiscard]] std::pair<std::int32_t, std::size_t> match_added(std::string_view text) const noexcept {
-    std::pair<std::int32_t, std::size_t> best{-1, 0};
-    if (!starts_added_[static_cast<unsigned char>(text[0])]) return best;
-    auto low = added_.begin(), high = added_.end();
-    for (std::size_t depth = 0; depth < text.size() && low != high; ++depth) {
-      // Within [low, high) all spellings share the first `depth` bytes, and only the first can end here.
-      auto const c = static_cast<unsigned char>(text[depth]);
-      auto const byte = [depth](auto const& e) {
-        return depth < e.first.size() ? static_cast<int>(static_cast<unsigned char>(e.first[depth])) : -1;
-      };
-      low = std::partition_point(low, high, [&](auto const& e) { return byte(e) < c; });
-      high = std::partition_point(low, high, [&](auto const& e) { return byte(e) <= c; });
-      if (low != high && low->first.size() == depth + 1) best = {low->second, depth + 1};
+  /// Fills what needs the plain tokens by their bytes.
+  void index_plain_tokens() {
+    std::vector<bool> is_added(vocabulary_.tokens.size(), false);
+    is_special_.assign(vocabulary_.tokens.size(), false);
+    for (AddedToken const& token : vocabulary_.added) {
+      is_added[static_cast<std::size_t>(token.id)] = true;
+      is_special_[static_cast<std::size_t>(token.id)] = token.special;
     }
-    return best;
+    byte_ids_.fill(-1);
+    for (std::size_t i = 0; i < is_added.size(); ++i) {
+      auto const id = static_cast<std::int32_t>(i);
+      if (is_added[i]) continue;
+      if (bytes_of(id).size() == 1) byte_ids_[static_cast<unsigned char>(bytes_of(id)[0])] = id;
+      if (vocabulary_.ignore_merges) by_bytes_.push_back(id);
+    }
+    std::sort(by_bytes_.begin(), by_bytes_.end(),
+              [this](std::int32_t a, std::int32_t b) { return bytes_of(a) < bytes_of(b); });
+  }
+
+  [[nodiscard]] std::string_view bytes_of(std::int32_t id) const noexcept {
+    return vocabulary_.tokens[static_cast<std::size_t>(id)];
   }
 
   void encode_plain(std::string_view text, std::vector<std::int32_t>& ids, WordCache& cache) const {
     std::vector<std::uint32_t> ranks;
-    pre_tokenize(text, [&](std::string_view word) {
+    auto take = [&](std::string_view word) {
       if (auto const known = cache.find(word); !known.empty()) {
         ids.insert(ids.end(), known.begin(), known.end());
         return;
@@ -167,14 +181,29 @@ class Tokenizer {
         rest.remove_prefix(length);
       }
       cache.insert(word, std::span(ids).subspan(begin));
-    });
+    };
+    if (splitter_)
+      splitter_->split(text, WordSink(take));
+    else
+      pre_tokenize(text, take);
   }
 
   void merge_word(std::string_view word, std::vector<std::int32_t>& ids,
                   std::vector<std::uint32_t>& ranks) const {
     constexpr std::size_t short_word = 40;  // bytes; where the heap begins to win
+    if (!by_bytes_.empty()) {
+      auto const found =
+          std::lower_bound(by_bytes_.begin(), by_bytes_.end(), word,
+                           [this](std::int32_t id, std::string_view w) { return bytes_of(id) < w; });
+      if (found != by_bytes_.end() && bytes_of(*found) == word) return ids.push_back(*found);
+    }
     std::size_t const begin = ids.size();
-    for (char const c : word) ids.push_back(byte_ids_[static_cast<unsigned char>(c)]);
+    for (char const c : word) {
+      auto const byte = static_cast<unsigned char>(c);
+      expect<DataError>(byte_ids_[byte] >= 0, "tokenizer: the vocabulary has no token for byte ", byte,
+                        ", which is not UTF-8; replace it in the text first");
+      ids.push_back(byte_ids_[byte]);
+    }
     auto const bytes = std::span(ids).subspan(begin);
     if (word.size() <= short_word && ranks.size() < word.size()) ranks.resize(short_word);
     std::size_t const kept = word.size() <= short_word ? detail::merge_short_word(table_, bytes, ranks)
@@ -185,9 +214,10 @@ class Tokenizer {
   Vocabulary vocabulary_;
   detail::MergeTable table_;
   std::array<std::int32_t, 256> byte_ids_{};
-  std::array<bool, 256> starts_added_{};
-  std::vector<std::pair<std::string, std::int32_t>> added_;  // sorted by spelling
-  std::vector<bool> is_special_;                             // by id
+  detail::AddedTokens added_, added_last_;
+  std::vector<std::int32_t> by_bytes_;        // plain tokens sorted by their bytes; only for ignore_merges
+  std::vector<bool> is_special_;              // by id
+  std::shared_ptr<Splitter const> splitter_;  // none: DeepSeek-V3's, by pre_tokenize()
   SpecialTokens special_;
 };
 

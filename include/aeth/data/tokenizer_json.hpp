@@ -1,24 +1,27 @@
 /// Tokenizers as Hugging Face `tokenizer.json` files. Needs nlohmann-json.
 ///
-/// Read are byte-level BPE files with the pre-tokenizer of DeepSeek-V3; whatever would make their tokens
-/// differ from ours (another pattern, a normaliser, dropout, stripping added tokens, …) is refused, not
-/// ignored. A post-processor is ignored: encode() never adds bos.
+/// Read are byte-level BPE files. Those with the pre-tokenizer of DeepSeek-V3 need nothing else; for others pass
+/// pcre2_splitter of aeth/data/pcre2_split.hpp. Whatever would make their tokens differ from ours (another normalizer
+/// than NFC, dropout, byte fallback, …) is refused, not ignored. Which bos and eos a post-processor adds is kept in the
+/// vocabulary; encode() adds them on request.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "aeth/core/error.hpp"
 #include "aeth/data/detail/byte_alphabet.hpp"
 #include "aeth/data/detail/tokenizer_reader.hpp"
-#include "aeth/data/pre_tokenizer.hpp"
+#include "aeth/data/detail/tokenizer_writer.hpp"
+#include "aeth/data/splitter.hpp"
 #include "aeth/data/tokenizer.hpp"
+#include "aeth/data/unicode.hpp"
+#include "aeth/data/vocabulary.hpp"
 #include "aeth/io/file.hpp"
 
 namespace aeth::data {
@@ -28,56 +31,27 @@ inline constexpr std::uint64_t max_tokenizer_bytes = std::uint64_t{256} << 20;
 
 /// The tokenizer in a file's content; `name` is for messages.
 ///
-/// errors   DataError with the rule that is broken and the index of the merge or added token; as
-///          check_vocabulary()
-[[nodiscard]] inline Tokenizer parse_tokenizer_json(std::string_view content, std::string const& name) {
+/// errors   DataError with the rule that is broken and the index of the merge or added token; as the constructor
+///          of Tokenizer
+[[nodiscard]] inline Tokenizer parse_tokenizer_json(std::string_view content, std::string const& name,
+                                                    MakeSplitter make_splitter = nullptr) {
   Vocabulary vocabulary = detail::TokenizerReader(name).read(content);
   try {
-    return Tokenizer(std::move(vocabulary));
+    return Tokenizer(std::move(vocabulary), make_splitter);
   } catch (DataError const& error) {
     throw DataError(text(name, ": ", error.what()));
   }
 }
 
 /// Reads a tokenizer.json. Errors: as parse_tokenizer_json(); IoError if the file cannot be read.
-[[nodiscard]] inline Tokenizer load_tokenizer_json(std::string const& path) {
-  return parse_tokenizer_json(io::read_file(path, max_tokenizer_bytes), path);
+[[nodiscard]] inline Tokenizer load_tokenizer_json(std::string const& path,
+                                                   MakeSplitter make_splitter = nullptr) {
+  return parse_tokenizer_json(io::read_file(path, max_tokenizer_bytes), path, make_splitter);
 }
-
-namespace detail {
-
-/// Joins the items of one JSON array or object, one per line.
-class JsonLines {
- public:
-  void add(std::string_view item) {
-    lines_ += lines_.empty() ? "\n      " : ",\n      ";
-    lines_ += item;
-  }
-  [[nodiscard]] std::string const& lines() const noexcept { return lines_; }
-
- private:
-  std::string lines_;
-};
-
-[[nodiscard]] inline std::string json_string(std::string_view content) {
-  return Json(content).dump();
-}
-
-/// The pre_tokenizer as an object: V3's splits, then the byte level.
-[[nodiscard]] inline std::string pre_tokenizer_json() {
-  JsonLines steps;
-  for (std::string_view const pattern : v3_split_patterns)
-    steps.add(text(R"({"type": "Split", "pattern": {"Regex": )", json_string(pattern),
-                   R"(}, "behavior": "Isolated", "invert": false})"));
-  steps.add(R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false})");
-  return text(R"({"type": "Sequence", "pretokenizers": [)", steps.lines(), "\n  ]}");
-}
-
-}  // namespace detail
 
 /// A tokenizer as tokenizer.json; reading it gives an equal tokenizer.
 ///
-/// errors   DataError if an added token is not UTF-8
+/// errors   DataError if an added token is not UTF-8 or JSON would spell a plain token like it
 [[nodiscard]] inline std::string to_tokenizer_json(Tokenizer const& tokenizer) {
   using detail::json_string;
   Vocabulary const& v = tokenizer.vocabulary();
@@ -89,10 +63,13 @@ class JsonLines {
     expect<DataError>(count_invalid_utf8(content) == 0, "tokenizer: added token ", token.id,
                       " is not UTF-8 and cannot be written to JSON; choose another spelling");
     spelled[static_cast<std::size_t>(token.id)] = json_string(content);
-    added.add(
-        text(R"({"id": )", token.id, R"(, "content": )", json_string(content),
-             R"(, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": )",
-             token.special, "}"));
+    added.add(detail::added_token_json(token, spelled[static_cast<std::size_t>(token.id)]));
+  }
+  std::unordered_map<std::string_view, std::size_t> ids;
+  for (std::size_t id = 0; id < spelled.size(); ++id) {
+    auto const [same, fresh] = ids.emplace(spelled[id], id);
+    expect<DataError>(fresh, "tokenizer: JSON would spell tokens ", same->second, " and ", id,
+                      " alike; choose another spelling of the added one");
   }
   // Readers number added tokens that the vocabulary lacks from its end on, so only the last ones are left
   // out.
@@ -110,10 +87,12 @@ class JsonLines {
   "added_tokens": [)",
               added.lines(), R"(
   ],
-  "normalizer": null,
+  "normalizer": )",
+              v.normalization == Normalization::nfc ? R"({"type": "NFC"})" : "null", R"(,
   "pre_tokenizer": )",
-              detail::pre_tokenizer_json(), R"(,
-  "post_processor": null,
+              detail::pre_tokenizer_json(v.pre_tokenizer), R"(,
+  "post_processor": )",
+              detail::post_processor_json(v), R"(,
   "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
   "model": {
     "type": "BPE",
@@ -123,7 +102,8 @@ class JsonLines {
     "end_of_word_suffix": null,
     "fuse_unk": false,
     "byte_fallback": false,
-    "ignore_merges": false,
+    "ignore_merges": )",
+              v.ignore_merges, R"(,
     "vocab": {)",
               vocab.lines(), R"(
     },

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "aeth/core/error.hpp"
+#include "aeth/data/split_step.hpp"
 
 namespace aeth::data {
 
@@ -23,8 +24,18 @@ struct Merge {
 /// A token that merges never make: it is found in text as a whole, and only where the caller allows it.
 struct AddedToken {
   std::int32_t id = 0;
-  bool special = true;  ///< control token: left out of decoded text on request
+  bool special = true;       ///< control token: left out of decoded text on request
+  bool normalized = false;   ///< looked for last, in normalized text
+  bool lstrip = false;       ///< takes the white space before it
+  bool rstrip = false;       ///< takes the white space after it
+  bool single_word = false;  ///< not found where a letter, mark, digit or underscore touches it
   bool operator==(AddedToken const&) const = default;
+};
+
+/// What happens to plain text before it is cut into words.
+enum class Normalization : std::uint8_t {
+  none,
+  nfc,  ///< Unicode's form C: decoding gives that back, and not other spellings of the same characters
 };
 
 /// Spellings of DeepSeek-V3; the bars are U+FF5C, the blanks U+2581.
@@ -51,6 +62,10 @@ struct Vocabulary {
   std::vector<std::string> tokens;  ///< the bytes of each id; of an added token its spelling
   std::vector<Merge> merges;        ///< by rank
   std::vector<AddedToken> added;    ///< ascending by id
+  Normalization normalization = Normalization::none;
+  PreTokenizer pre_tokenizer = v3_pre_tokenizer();
+  bool ignore_merges = false;               ///< a word that is a token becomes it, whatever the merges make
+  std::vector<std::int32_t> before, after;  ///< added tokens around a text, such as bos; on request only
   bool operator==(Vocabulary const&) const = default;
 };
 
@@ -68,25 +83,18 @@ struct Vocabulary {
   return order;
 }
 
-/// Checks a vocabulary and returns the id that each merge makes.
-///
-/// errors   DataError naming token or merge: empty or repeated token, missing byte, added token out of range
-///          or listed twice, merge of absent or added tokens, merge whose result is no plain token, merge
-///          twice
-/// cost     linear in the bytes of all tokens
-[[nodiscard, gnu::cold]] inline std::vector<std::int32_t> check_vocabulary(Vocabulary const& v) {
+/// Whether UTF-8 text can hold a byte. Vocabularies of some models lack the 13 others.
+[[nodiscard]] constexpr bool is_utf8_byte(int byte) noexcept {
+  return byte != 0xC0 && byte != 0xC1 && byte < 0xF5;
+}
+
+namespace detail {
+
+using IdsByBytes = std::unordered_map<std::string_view, std::int32_t>;
+
+/// Checks the added tokens; returns which ids they are.
+[[nodiscard, gnu::cold]] inline std::vector<bool> check_added(Vocabulary const& v) {
   auto const size = v.tokens.size();
-  expect<DataError>(size < (std::size_t{1} << 31), "vocabulary: ", size,
-                    " tokens do not fit in 32-bit ids; use fewer");
-  std::unordered_map<std::string_view, std::int32_t> ids;
-  ids.reserve(size);
-  for (std::size_t id = 0; id < size; ++id) {
-    expect<DataError>(!v.tokens[id].empty(), "vocabulary: token ", id,
-                      " is empty; every id needs some bytes");
-    auto const [same, fresh] = ids.emplace(v.tokens[id], static_cast<std::int32_t>(id));
-    expect<DataError>(fresh, "vocabulary: tokens ", same->second, " and ", id,
-                      " have the same bytes; remove one of them");
-  }
   std::vector<bool> is_added(size, false);
   std::int32_t last = -1;
   for (AddedToken const& token : v.added) {
@@ -96,13 +104,51 @@ struct Vocabulary {
                       " is listed twice or out of order; list each id once, ascending");
     is_added[static_cast<std::size_t>(last = token.id)] = true;
   }
+  for (auto const* const ids : {&v.before, &v.after})
+    for (std::int32_t const id : *ids)
+      expect<DataError>(
+          id >= 0 && static_cast<std::size_t>(id) < size && is_added[static_cast<std::size_t>(id)],
+          "vocabulary: id ", id, " stands around every text, but is no added token");
+  return is_added;
+}
+
+/// Checks the bytes of all tokens; returns the plain ones by their bytes. An added token may spell the bytes of
+/// a plain one.
+[[nodiscard, gnu::cold]] inline IdsByBytes check_tokens(Vocabulary const& v,
+                                                        std::vector<bool> const& is_added) {
+  IdsByBytes plain, added;
+  plain.reserve(v.tokens.size());
+  for (std::size_t id = 0; id < v.tokens.size(); ++id) {
+    expect<DataError>(!v.tokens[id].empty(), "vocabulary: token ", id,
+                      " is empty; every id needs some bytes");
+    auto const [same, fresh] =
+        (is_added[id] ? added : plain).emplace(v.tokens[id], static_cast<std::int32_t>(id));
+    expect<DataError>(fresh, "vocabulary: tokens ", same->second, " and ", id,
+                      " have the same bytes; remove one of them");
+  }
   for (int byte = 0; byte < 256; ++byte) {
     char const c = static_cast<char>(byte);
-    auto const found = ids.find(std::string_view(&c, 1));
-    expect<DataError>(found != ids.end() && !is_added[static_cast<std::size_t>(found->second)],
+    expect<DataError>(!is_utf8_byte(byte) || plain.count(std::string_view(&c, 1)) != 0,
                       "vocabulary: no token for byte ", byte,
-                      "; a byte-level vocabulary needs all 256, else some text could not be encoded");
+                      "; a byte-level vocabulary needs all, else some text could not be encoded");
   }
+  return plain;
+}
+
+}  // namespace detail
+
+/// Checks a vocabulary and returns the id that each merge makes.
+///
+/// errors   DataError naming token or merge: empty or repeated token, missing byte, added token out of range
+///          or listed twice, merge of absent or added tokens, merge whose result is no plain token, merge
+///          twice, token around a text that is no added token
+/// cost     linear in the bytes of all tokens
+[[nodiscard, gnu::cold]] inline std::vector<std::int32_t> check_vocabulary(Vocabulary const& v) {
+  auto const size = v.tokens.size();
+  expect<DataError>(size < (std::size_t{1} << 31), "vocabulary: ", size,
+                    " tokens do not fit in 32-bit ids; use fewer");
+  std::vector<bool> const is_added = detail::check_added(v);
+  detail::IdsByBytes const plain = detail::check_tokens(v, is_added);
   std::vector<std::int32_t> made;
   made.reserve(v.merges.size());
   std::unordered_set<std::uint64_t> seen;
@@ -118,9 +164,8 @@ struct Vocabulary {
                       " occurs before; remove it");
     std::string const joined =
         v.tokens[static_cast<std::size_t>(left)] + v.tokens[static_cast<std::size_t>(right)];
-    auto const found = ids.find(joined);
-    expect<DataError>(found != ids.end() && !is_added[static_cast<std::size_t>(found->second)],
-                      "vocabulary: merge ", rank, " of ids ", left, " and ", right,
+    auto const found = plain.find(joined);
+    expect<DataError>(found != plain.end(), "vocabulary: merge ", rank, " of ids ", left, " and ", right,
                       " makes bytes that are no plain token; add the token or remove the merge");
     made.push_back(found->second);
   }

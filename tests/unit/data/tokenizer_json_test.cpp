@@ -24,6 +24,13 @@ json good() {
   return json::parse(to_tokenizer_json(trained()));
 }
 
+/// A post-processor that puts ids before a text.
+json around(std::vector<int> const& ids, std::string const& name) {
+  return {{"type", "TemplateProcessing"},
+          {"single", {{{"SpecialToken", {{"id", name}}}}, {{"Sequence", {{"id", "A"}}}}}},
+          {"special_tokens", {{name, {{"ids", ids}}}}}};
+}
+
 template <class Change>
 void refused(Change change, char const* why) {
   json file = good();
@@ -74,6 +81,38 @@ TEST_CASE("other spellings of the same file are accepted", "[data][tokenizer_jso
   CHECK(parse_tokenizer_json(file.dump(), "t.json") == trained());
 }
 
+TEST_CASE("all that a vocabulary can say survives saving", "[data][tokenizer_json]") {
+  Vocabulary v = trained().vocabulary();
+  v.added[1].normalized = v.added[2].lstrip = v.added[3].rstrip = v.added[4].single_word = true;
+  v.added[5].special = false;
+  v.ignore_merges = true;
+  v.normalization = Normalization::nfc;
+  v.before = {0, v.added[3].id, 0};
+  v.after = {1, 0};
+  Tokenizer const tokenizer(v);
+  CHECK(parse_tokenizer_json(to_tokenizer_json(tokenizer), "t.json") == tokenizer);
+  CHECK(trained().vocabulary() != v);
+  // Two tokens of the same bytes are possible where JSON tells them apart.
+  v.added.push_back({static_cast<std::int32_t>(v.tokens.size())});
+  v.tokens.emplace_back(" int");
+  CHECK(parse_tokenizer_json(to_tokenizer_json(Tokenizer(v)), "t.json") == Tokenizer(v));
+  v.tokens.back() = "int";
+  CHECK_THROWS_WITH(to_tokenizer_json(Tokenizer(v)), ContainsSubstring("alike"));
+  v.tokens.back() = "\xFF\xFE";
+  CHECK_THROWS_WITH(to_tokenizer_json(Tokenizer(v)), ContainsSubstring("not UTF-8"));
+}
+
+TEST_CASE("bos and eos of a post-processor are added on request", "[data][tokenizer_json]") {
+  json file = good();
+  file["post_processor"] = {
+      {"type", "Sequence"},
+      {"processors", {{{"type", "ByteLevel"}}, around({0}, "<｜begin▁of▁sentence｜>")}}};
+  Tokenizer const tokenizer = parse_tokenizer_json(file.dump(), "t.json");
+  CHECK(tokenizer.vocabulary().before == std::vector<std::int32_t>{0});
+  CHECK(tokenizer.encode("!", {.add_around = true}) == std::vector<std::int32_t>{0, 3});
+  CHECK(tokenizer.encode("!") == std::vector<std::int32_t>{3});
+}
+
 TEST_CASE("files that break a rule are refused with the rule", "[data][tokenizer_json]") {
   for (char const* content : {"", "[]", "{", "3", "{\"model\": {\"vocab\": {}, \"vocab\": {}}}", "{} {}"})
     CHECK_THROWS_AS(parse_tokenizer_json(content, "t.json"), DataError);
@@ -81,20 +120,33 @@ TEST_CASE("files that break a rule are refused with the rule", "[data][tokenizer
   CHECK_THROWS_WITH(parse_tokenizer_json("{\"a\": 1, \"a\": 2}", "t.json"),
                     ContainsSubstring("duplicate key 'a'"));
   refused([](json& f) { f.erase("model"); }, "no 'model'");
-  refused([](json& f) { f["normalizer"] = {{"type", "NFC"}}; }, "normalizer");
+  refused([](json& f) { f["normalizer"] = {{"type", "NFKC"}}; }, "'NFKC'");
   refused([](json& f) { f["truncation"] = {{"max_length", 5}}; }, "truncation");
+  refused(
+      [](json& f) {
+        f["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}}}};
+      },
+      "'Lowercase'");
   refused([](json& f) { f["pre_tokenizer"] = {{"type", "Whitespace"}}; }, "'Whitespace'");
+  refused([](json& f) { f["pre_tokenizer"] = nullptr; }, "'null'");
   refused([](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "\\p{N}"; },
-          "pattern 0");
+          "needs PCRE2");
+  refused([](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = ""; }, "split 0");
+  refused([](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["pattern"] = 3; }, "a split's pattern");
   refused([](json& f) { f["pre_tokenizer"]["pretokenizers"][1]["behavior"] = "Removed"; }, "split 1");
-  refused([](json& f) { f["pre_tokenizer"]["pretokenizers"][3]["use_regex"] = true; }, "use_regex");
-  refused([](json& f) { f["pre_tokenizer"]["pretokenizers"][3]["add_prefix_space"] = true; },
-          "space in front");
-  refused([](json& f) { f["pre_tokenizer"]["pretokenizers"].erase(1); }, "3 splits");
+  refused([](json& f) { f["pre_tokenizer"]["pretokenizers"][1]["invert"] = 1; }, "invert");
+  refused([](json& f) { f["pre_tokenizer"]["pretokenizers"][3].erase("use_regex"); }, "needs PCRE2");
+  refused([](json& f) { f["pre_tokenizer"]["pretokenizers"].erase(3); }, "no ByteLevel");
+  refused([](json& f) { f["pre_tokenizer"]["pretokenizers"].push_back({{"type", "Digits"}}); }, "the last");
+  refused(
+      [](json& f) {
+        json& list = f["pre_tokenizer"]["pretokenizers"];
+        for (int i = 0; i < 70; ++i) list.insert(list.begin(), list[0]);
+      },
+      "more than 64 splits");
   refused([](json& f) { f["decoder"] = nullptr; }, "decoder");
   refused([](json& f) { f["model"]["type"] = "Unigram"; }, "'Unigram'");
   refused([](json& f) { f["model"]["dropout"] = 0.1; }, "dropout");
-  refused([](json& f) { f["model"]["ignore_merges"] = true; }, "ignore_merges");
   refused([](json& f) { f["model"]["byte_fallback"] = true; }, "byte_fallback");
   refused([](json& f) { f["model"]["vocab"] = json::array(); }, "JSON array");
   refused([](json& f) { f["model"]["vocab"]["int"] = -1; }, "has the id -1");
@@ -116,7 +168,20 @@ TEST_CASE("files that break a rule are refused with the rule", "[data][tokenizer
   refused([](json& f) { f["model"]["merges"][3] = {1, 2}; }, "merge 3");
   refused([](json& f) { f["model"]["merges"][3] = f["model"]["merges"][2]; }, "merge 3");
   refused([](json& f) { f["model"]["merges"][3] = {"!", "!"}; }, "merge 3");
-  refused([](json& f) { f["added_tokens"][0]["lstrip"] = true; }, "lstrip");
+  refused([](json& f) { f["added_tokens"][0]["lstrip"] = "yes"; }, "lstrip");
+  refused([](json& f) { f["model"]["unk_token"] = "<unk>"; }, "unk_token");
+  refused([](json& f) { f["post_processor"] = {{"type", "BertProcessing"}}; }, "'BertProcessing'");
+  refused([](json& f) { f["post_processor"] = around({300}, "a"); }, "id 300 stands around every text");
+  refused([](json& f) { f["post_processor"] = around({1 << 30}, "a"); }, "stands around every text");
+  refused([](json& f) { f["post_processor"] = around({-1}, "a"); }, "template token 'a' has no id");
+  refused([](json& f) { (f["post_processor"] = around({0}, "a"))["single"].erase(1); },
+          "leaves out the text");
+  refused([](json& f) { (f["post_processor"] = around({0}, "a"))["special_tokens"].erase("a"); }, "no 'a'");
+  refused(
+      [](json& f) {
+        f["post_processor"] = {{"type", "Sequence"}, {"processors", {around({0}, "a"), around({0}, "a")}}};
+      },
+      "two templates");
   refused([](json& f) { f["model"]["vocab"]["<｜begin▁of▁sentence｜>"] = 5; }, "another id");
   refused([](json& f) { f["added_tokens"][0]["content"] = ""; }, "no content");
   refused([](json& f) { f["added_tokens"][1]["id"] = 0; }, "listed twice");

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -127,6 +128,81 @@ TEST_CASE("the longest added token wins", "[data][tokenizer]") {
   CHECK(t.encode("<<a", allow) == Ids{'<', 256});
 }
 
+TEST_CASE("added tokens take white space and mind their neighbours as they say", "[data][tokenizer]") {
+  Vocabulary v;
+  for (int byte = 0; byte < 256; ++byte) v.tokens.emplace_back(1, static_cast<char>(byte));
+  auto const add = [&](char const* spelling, AddedToken token) {
+    token.id = static_cast<std::int32_t>(v.tokens.size());
+    v.added.push_back(token);
+    v.tokens.emplace_back(spelling);
+  };
+  add("<l>", {.lstrip = true});
+  add("<r>", {.rstrip = true});
+  add("w", {.single_word = true});
+  add("ab", {.normalized = true});
+  add("bc", {.normalized = false});
+  Tokenizer const t(v);
+  EncodeOptions const allow{.allow_special = true};
+  CHECK(t.encode("x \n<l> y", allow) == Ids{'x', 256, ' ', 'y'});
+  CHECK(t.encode("<l>\u3000 <l>", allow) == Ids{256, 256});
+  CHECK(t.encode("x <r> \u2003\ny", allow) == Ids{'x', ' ', 257, 'y'});
+  CHECK(t.encode("<r>  <l>", allow) == Ids{257, 256});  // the first takes the blanks
+  CHECK(t.encode("w (w) w", allow) == Ids{258, ' ', '(', 258, ')', ' ', 258});
+  CHECK(t.encode("ww 1w w_ w\xFF", allow) == Ids{'w', 'w', ' ', '1', 'w', ' ', 'w', '_', ' ', 258, 0xFF});
+  CHECK(t.encode("wé", allow) == Ids{'w', 0xC3, 0xA9});
+  CHECK(t.encode("\u0301w", allow) == Ids{0xCC, 0x81, 'w'});
+  CHECK(t.encode("abc", allow) == Ids{'a', 260});  // those that are normalized come last
+  CHECK(t.encode("abab", allow) == Ids{259, 259});
+  CHECK(t.encode(" <l> w ab") == t.encode(" <l> w ab", {.allow_special = false}));
+  CHECK(t.encode("<l>w") == Ids{'<', 'l', '>', 'w'});
+}
+
+TEST_CASE("a word that is a token may pass by the merges", "[data][tokenizer]") {
+  Vocabulary v;
+  for (int byte = 0; byte < 256; ++byte) v.tokens.emplace_back(1, static_cast<char>(byte));
+  v.tokens.insert(v.tokens.end(), {"ab", "bc", "abc", "<abc>"});
+  v.merges = {{'a', 'b'}, {'b', 'c'}};  // none makes abc
+  v.added = {{259}};
+  CHECK(Tokenizer(v).encode("abc") == Ids{256, 'c'});
+  v.ignore_merges = true;
+  CHECK(Tokenizer(v).encode("abc") == Ids{258});
+  CHECK(Tokenizer(v).encode("abcb") == Ids{256, 'c', 'b'});
+  CHECK(Tokenizer(v).encode("<abc>") == Ids{'<', 256, 'c', '>'});  // the first word is "<abc"
+}
+
+TEST_CASE("bytes that UTF-8 never has may lack a token", "[data][tokenizer]") {
+  Vocabulary v;
+  for (int byte = 0; byte < 256; ++byte)
+    if (is_utf8_byte(byte)) v.tokens.emplace_back(1, static_cast<char>(byte));
+  CHECK(v.tokens.size() == 243);
+  Tokenizer const t(v);
+  CHECK(t.decode(t.encode("é漢😀")) == "é漢😀");
+  CHECK_THROWS_AS(t.encode("a\xFF"), DataError);
+  CHECK_THROWS_WITH(t.encode("a\xC0"), Catch::Matchers::ContainsSubstring("byte 192"));
+}
+
+TEST_CASE("text may be normalized first", "[data][tokenizer]") {
+  Vocabulary v = trained().vocabulary();
+  v.normalization = Normalization::nfc;
+  v.added[3].normalized = true;
+  Tokenizer const t(v);
+  EncodeOptions const allow{.allow_special = true};
+  CHECK(t.encode("e\u0301") == trained().encode("é"));
+  CHECK(t.encode("e\u0301<think>e\u0301", allow) == trained().encode("é<think>é", allow));
+}
+
+TEST_CASE("another pre-tokenizer needs an engine", "[data][tokenizer]") {
+  Vocabulary v = trained().vocabulary();
+  v.pre_tokenizer.gpt2_split = true;
+  CHECK_THROWS_WITH(Tokenizer(v), Catch::Matchers::ContainsSubstring("needs PCRE2"));
+  struct Whole final : Splitter {
+    void split(std::string_view text, WordSink emit) const override { emit(text); }
+  };
+  Tokenizer const t(
+      v, [](PreTokenizer const&) -> std::shared_ptr<Splitter const> { return std::make_shared<Whole>(); });
+  CHECK(t.encode("  vector") == merge_naively(t, "  vector"));
+}
+
 TEST_CASE("unknown ids are an error", "[data][tokenizer]") {
   CHECK_THROWS_AS(trained().decode(Ids{-1}), DataError);
   CHECK_THROWS_AS(trained().decode(Ids{trained().size()}), DataError);
@@ -148,6 +224,8 @@ TEST_CASE("vocabularies that break a rule are refused", "[data][tokenizer]") {
   refused([](auto& v) { v.merges[5] = {201, 192}; }, "no plain token");
   refused([](auto& v) { v.added.push_back(v.added.back()); }, "listed twice");
   refused([](auto& v) { v.added.back().id = 100000; }, "outside");
+  refused([](auto& v) { v.before = {100000}; }, "no added token");
+  refused([](auto& v) { v.after = {201}; }, "no added token");
 }
 
 TEST_CASE("encoding hostile text takes no quadratic time", "[data][tokenizer]") {

@@ -7,147 +7,66 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
-#include "aeth/core/error.hpp"
 #include "aeth/data/detail/byte_alphabet.hpp"
-#include "aeth/data/detail/excerpt.hpp"
-#include "aeth/data/pre_tokenizer.hpp"
+#include "aeth/data/detail/json_file.hpp"
+#include "aeth/data/detail/post_processor_reader.hpp"
+#include "aeth/data/detail/pre_tokenizer_reader.hpp"
 #include "aeth/data/vocabulary.hpp"
 
 namespace aeth::data::detail {
 
-using Json = nlohmann::json;
-
 /// Reads one file; all messages begin with its name.
-class TokenizerReader {
+class TokenizerReader : JsonFile {
  public:
-  explicit TokenizerReader(std::string_view name) : name_(name) {}
+  using JsonFile::JsonFile;
 
   [[nodiscard]] Vocabulary read(std::string_view content) {
     Json const root = parse(content);
     require(root.is_object(), "the file is a JSON ", root.type_name(), ", not an object");
-    require(is_empty(root, "normalizer"), "it has a normalizer; only files without one are supported");
+    if (!is_null(root, "normalizer")) read_normalizer(root["normalizer"]);
     for (char const* key : {"truncation", "padding"})
       require(is_null(root, key), "it asks for ", key, "; set it to null");
-    check_pre_tokenizer(member(root, "pre_tokenizer", "the file"));
+    result_.pre_tokenizer = PreTokenizerReader(name_).read(member(root, "pre_tokenizer", "the file"));
     Json const& decoder = member(root, "decoder", "the file");
     require(type_of(decoder) == "ByteLevel", "its decoder is '", type_of(decoder),
             "'; only ByteLevel is supported");
     Json const& model = member(root, "model", "the file");
-    check_model(model);
+    read_model(model);
     read_tokens(member(model, "vocab", "model"),
                 root.contains("added_tokens") ? root["added_tokens"] : Json::array());
     read_merges(member(model, "merges", "model"));
+    if (!is_null(root, "post_processor")) {
+      AroundText around = PostProcessorReader(name_).read(root["post_processor"]);
+      result_.before = std::move(around.before);
+      result_.after = std::move(around.after);
+    }
     return std::move(result_);
   }
 
  private:
-  template <class... Parts>
-  void require(bool condition, Parts const&... parts) const {
-    if (!condition) throw DataError(text(name_, ": ", parts...));
-  }
-
-  /// Parses with a limit on depth, and without the silent choice among equal keys.
-  [[nodiscard]] Json parse(std::string_view content) const {
-    constexpr int max_depth = 64;
-    std::vector<std::unordered_set<std::string>> keys;
-    auto const check = [&](int depth, Json::parse_event_t event, Json& value) {
-      require(depth <= max_depth, "JSON deeper than ", max_depth, " levels; this is no tokenizer");
-      if (event == Json::parse_event_t::object_start) keys.emplace_back();
-      if (event == Json::parse_event_t::object_end) keys.pop_back();
-      if (event == Json::parse_event_t::key)
-        require(keys.back().insert(value.get_ref<std::string&>()).second, "duplicate key '",
-                Excerpt{value.get_ref<std::string&>()}, "'; remove one of them");
-      return true;
-    };
-    try {
-      return Json::parse(content, check);
-    } catch (Json::exception const& error) {
-      throw DataError(
-          text(name_, ": not valid JSON (", Excerpt{error.what()}, "); fetch or save the file again"));
+  /// NFC, alone or in sequences; twice is as once.
+  void read_normalizer(Json const& normalizer) {
+    std::string const type = type_of(normalizer);
+    require(type == "Sequence" || type == "NFC", "its normalizer is '", type, "'; only NFC is supported");
+    if (type == "NFC") {
+      result_.normalization = Normalization::nfc;
+      return;
     }
+    Json const& list = member(normalizer, "normalizers", "normalizer");
+    require(list.is_array(), "normalizers is a JSON ", list.type_name(), ", not an array");
+    for (Json const& inner : list) read_normalizer(inner);
   }
 
-  [[nodiscard]] Json const& member(Json const& object, char const* key, char const* where) const {
-    require(object.is_object(), where, " is a JSON ", object.type_name(), ", not an object");
-    auto const found = object.find(key);
-    require(found != object.end(), where, " has no '", key, "'; is this a tokenizer.json?");
-    return *found;
-  }
-
-  [[nodiscard]] static bool is_null(Json const& object, char const* key) {
-    auto const found = object.find(key);
-    return found == object.end() || found->is_null();
-  }
-  [[nodiscard]] static bool is_false(Json const& object, char const* key) {
-    return is_null(object, key) || object[key] == false;
-  }
-  /// Null, or a sequence of nothing.
-  [[nodiscard]] static bool is_empty(Json const& object, char const* key) {
-    if (is_null(object, key)) return true;
-    Json const& value = object[key];
-    return type_of(value) == "Sequence" && value.contains("normalizers") && value["normalizers"].is_array() &&
-           value["normalizers"].empty();
-  }
-  [[nodiscard]] static std::string type_of(Json const& object) {
-    if (!object.is_object()) return object.type_name();
-    auto const found = object.find("type");
-    return found != object.end() && found->is_string() ? found->get<std::string>().substr(0, 100) : "?";
-  }
-
-  void check_pre_tokenizer(Json const& pre) const {
-    constexpr std::size_t stages = std::size(v3_split_patterns);
-    char const* const remedy = "; only DeepSeek-V3's sequence of splits is supported";
-    require(type_of(pre) == "Sequence", "its pre_tokenizer is '", type_of(pre), "'", remedy);
-    Json const& list = member(pre, "pretokenizers", "pre_tokenizer");
-    require(list.is_array() && list.size() == stages + 1, "its pre_tokenizer has not ", stages,
-            " splits and ByteLevel", remedy);
-    for (std::size_t i = 0; i < stages; ++i) {
-      Json const& split = list[i];
-      require(type_of(split) == "Split", "step ", i, " of the pre_tokenizer is '", type_of(split), "'",
-              remedy);
-      Json const& pattern = member(member(split, "pattern", "a split"), "Regex", "a split's pattern");
-      std::string const spelled =
-          pattern.is_string() ? with_escapes(pattern.get_ref<std::string const&>()) : pattern.type_name();
-      require(spelled == v3_split_patterns[i], "pattern ", i, " of the pre_tokenizer is ", Excerpt{spelled},
-              remedy);
-      require(member(split, "behavior", "a split") == "Isolated" && is_false(split, "invert"), "split ", i,
-              " of the pre_tokenizer is not 'Isolated' or is inverted", remedy);
-    }
-    Json const& bytes = list[stages];
-    require(type_of(bytes) == "ByteLevel", "the last step of the pre_tokenizer is '", type_of(bytes), "'",
-            remedy);
-    require(is_false(bytes, "add_prefix_space"),
-            "its ByteLevel step adds a space in front; this is not supported");
-    require(bytes.contains("use_regex") && bytes["use_regex"] == false,
-            "its ByteLevel step splits by a pattern of its own; set use_regex to false");
-  }
-
-  /// CR and LF may stand in a pattern as themselves or as escapes.
-  [[nodiscard]] static std::string with_escapes(std::string_view pattern) {
-    std::string out;
-    for (char const c : pattern) {
-      if (c == '\r')
-        out += "\\r";
-      else if (c == '\n')
-        out += "\\n";
-      else
-        out += c;
-    }
-    return out;
-  }
-
-  void check_model(Json const& model) const {
+  void read_model(Json const& model) {
     // Old files leave out the type.
     require(model.is_object() && (type_of(model) == "BPE" || type_of(model) == "?"), "its model is '",
             type_of(model), "'; only BPE is supported");
-    for (char const* key : {"fuse_unk", "byte_fallback", "ignore_merges"})
-      require(is_false(model, key), "model.", key, " is set; it must be false or absent");
+    require(!flag(model, "byte_fallback", false),
+            "model.byte_fallback is set, so it is not byte-level; it must be false or absent");
+    result_.ignore_merges = flag(model, "ignore_merges", false);
     for (char const* key : {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"})
       require(is_null(model, key) || model[key] == "", "model.", key, " is set; it must be null or absent");
   }
@@ -169,8 +88,6 @@ class TokenizerReader {
       Json const& content = member(entry, "content", "an added token");
       require(content.is_string() && content != "", "added token ", i, " has no content");
       std::size_t const id = place(member(entry, "id", "an added token"), "added token ", i);
-      for (char const* key : {"single_word", "lstrip", "rstrip"})
-        require(is_false(entry, key), "added token ", i, ": ", key, " is set; this is not supported");
       require(!used[id], "added token ", i, ": id ", id, " is listed twice; remove one of them");
       auto const in_vocab = vocab.find(content.get_ref<std::string const&>());
       require(in_vocab == vocab.end() || *in_vocab == id, "added token ", i,
@@ -178,7 +95,12 @@ class TokenizerReader {
       used[id] = 1;
       ++size;
       result_.tokens[id] = content.get<std::string>();
-      result_.added.push_back({static_cast<std::int32_t>(id), !is_false(entry, "special")});
+      result_.added.push_back({.id = static_cast<std::int32_t>(id),
+                               .special = flag(entry, "special", false),
+                               .normalized = flag(entry, "normalized", false),
+                               .lstrip = flag(entry, "lstrip", false),
+                               .rstrip = flag(entry, "rstrip", false),
+                               .single_word = flag(entry, "single_word", false)});
     }
     std::sort(result_.added.begin(), result_.added.end(),
               [](auto const& a, auto const& b) { return a.id < b.id; });
@@ -228,7 +150,6 @@ class TokenizerReader {
     return found->second;
   }
 
-  std::string name_;
   Vocabulary result_;
   std::unordered_map<std::string, std::int32_t> ids_;  // plain tokens as spelled
 };
