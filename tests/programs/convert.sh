@@ -24,7 +24,7 @@ refused() {
 for i in $(seq 60); do
   seq "$i" 700 | sed "s/\$/ lines of text number $((i * i)), each a little different/" >>text.txt
 done
-"$train" --out run --minutes 5 --steps 20 text.txt >/dev/null 2>&1 || fail "training failed"
+"$train" --data text.txt --out run --minutes 5 --steps 20 >/dev/null 2>&1 || fail "training failed"
 
 "$convert" run hf --type f32
 "$inspect" hf --tensors --header model.hpp >listing

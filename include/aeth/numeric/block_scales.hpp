@@ -66,9 +66,9 @@ namespace detail {
     return detail::is_exact(block, 2 * scale) ? 2 * scale : scale;
   }
   for (int const step : {0, 1, -1, 2, -2}) {
-    float const near =
+    float const candidate =
         std::bit_cast<float>(std::bit_cast<std::uint32_t>(scale) + static_cast<std::uint32_t>(step));
-    if (detail::is_exact(block, near)) return near;
+    if (detail::is_exact(block, candidate)) return candidate;
   }
   return scale;
 }

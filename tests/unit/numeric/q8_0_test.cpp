@@ -24,7 +24,7 @@ struct Row {
 }  // namespace
 
 TEST_CASE("Q8_0 blocks are those of the gguf package, bit for bit", "[numeric][q8_0]") {
-  std::string const file = io::read_file(std::string(AETH_TEST_DATA_DIR) + "/unit/numeric/data/q8_0.bin");
+  std::string const file = io::read_file(AETH_TEST_DATA_DIR "/unit/numeric/data/q8_0.bin");
   constexpr std::size_t row_bytes = 128 + 34 + 128;
   REQUIRE(file.size() % row_bytes == 0);
   CHECK(file.size() / row_bytes == 31);
