@@ -29,12 +29,14 @@ template <class M>
 Ledger load_hugging_face(M& model, std::string const& path, LoadOptions const& options = {}) {
   io::TensorFiles const files(path);
   bool tied = false;
-  if (std::string const config = path + "/config.json"; io::is_folder(path)) {
+  if (io::is_folder(path)) {
+    std::string const config = path + "/config.json";
     ConfigJson const theirs = load_config_json(config);
     if (!options.allow_other_config) expect_same_config(theirs, M::config, config);
     tied = theirs.tied_embeddings;
+  } else if (!options.allow_other_config) {
+    aeth::expect_same_config(files.metadata(), M::config, path);
   }
-  if (!options.allow_other_config) aeth::expect_same_config(files.metadata(), M::config, path);
   TensorPlan const plan = plan_tensors(M::config, files, tied);
   plan.differences.check(path, "give the checkpoint of this configuration, or rename its tensors");
   std::vector<typename M::Master*> destinations;

@@ -139,6 +139,17 @@ TEST_CASE("an export in F32 comes back byte for byte, in one file or many", "[in
              ContainsSubstring("is there already"));
 }
 
+TEST_CASE("how weights were drawn does not matter to a folder", "[interchange][hugging_face]") {
+  test::TemporaryFolder const folder;
+  Cpu cpu(1);
+  Model<wide, Fp32> model(cpu);
+  Model<with(wide, [](ModelConfig& c) { c.init_std = 0.5; }), Fp32> other(cpu);
+  fill(model, 3);
+  save_hugging_face(model, nullptr, folder.path + "/hf", {.type = WeightType::f32});
+  (void)load_hugging_face(other, folder.path + "/hf");
+  CHECK(numbers_of(other) == numbers_of(model));
+}
+
 TEST_CASE("an export in BF16 rounds to nearest, except the selection bias", "[interchange][hugging_face]") {
   test::TemporaryFolder const folder;
   Cpu cpu(1);
