@@ -11,7 +11,10 @@
 #include <string_view>
 #include <vector>
 
-#include "aeth/data/detail/nfc_table.hpp"
+#include "aeth/data/detail/nfc_joins.hpp"
+#include "aeth/data/detail/nfc_parts.hpp"
+#include "aeth/data/detail/nfc_row.hpp"
+#include "aeth/data/detail/nfc_runs.hpp"
 #include "aeth/data/unicode.hpp"
 
 namespace aeth::data {
