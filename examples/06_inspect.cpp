@@ -49,15 +49,15 @@ std::string value_text(io::GgufValue const& value) {
 }
 
 ExitCode inspect_gguf(Arguments const& a) {
-  io::GgufFile const file(a.path, io::Access::map);
+  io::GgufFile const file(a.path);
   expect<UsageError>(a.header.empty(), "--header needs a config.json; a GGUF file has none");
   for (auto const& [key, value] : file.metadata()) std::cout << padded(key, 48) << value_text(value) << '\n';
   std::uint64_t bytes = 0;
   for (auto const& t : file.tensors()) {
-    bytes += t.bytes.size();
+    bytes += t.size;
     if (a.tensors)
       std::cout << padded(t.name, 40) << padded(std::string(io::name_of(t.type)), 9)
-                << padded(io::shape_text(t.shape), 20) << t.bytes.size() << '\n';
+                << padded(io::shape_text(t.shape), 20) << t.size << '\n';
   }
   std::cout << file.tensors().size() << " tensors, " << bytes_text(static_cast<double>(bytes)) << '\n';
   return ExitCode::ok;

@@ -5,9 +5,9 @@
 #include <iostream>
 #include <string>
 
-#include "aeth/data/tokenizer_json.hpp"
 #include "aeth/interchange/gguf.hpp"
 #include "aeth/interchange/hugging_face.hpp"
+#include "aeth/interchange/hugging_face_tokenizer.hpp"
 #include "aeth/train/checkpoint.hpp"
 #include "support/demo_model.hpp"
 
@@ -31,7 +31,7 @@ inline void load_any(Model& model, std::string const& path) {
 /// The tokenizer beside a model, or in its file.
 [[nodiscard]] inline aeth::data::Tokenizer load_tokenizer(std::string const& path) {
   auto tokenizer = is_gguf(path) ? aeth::interchange::load_gguf_tokenizer(path)
-                                 : aeth::data::load_tokenizer_json(path + "/tokenizer.json");
+                                 : aeth::interchange::load_hugging_face_tokenizer(path);
   aeth::expect<aeth::ConfigError>(tokenizer.size() <= config.vocab_size, path, ": the tokenizer has ",
                                   tokenizer.size(), " tokens, the model has ", config.vocab_size,
                                   " rows; they do not belong together");

@@ -2,8 +2,9 @@
 """Compares aeth with llama.cpp: against_llama_cpp.py GGUF ANSWERS [--as-shipped] [--q8_0 FILE].
 
 Needs llama-cpp-python 0.3.36 (its llama.cpp is the oracle), gguf 0.19, numpy and safetensors. ANSWERS is a file of
-gguf_answers.cpp. Prints how far the logits of `tokens` are apart, the perplexity by both, how much of the greedy
-`continuation` of `prompt` is the same, and whether `text`, if it is there, becomes the same ids.
+gguf_answers.cpp. Prints how far the logits of `tokens` are apart, how much of the greedy `continuation` of `prompt` is
+the same, the perplexity by both over `tokens` and over all `rows`, and whether `text`, if it is there, becomes the same
+ids.
 
 llama.cpp computes in F32 as aeth does, unless --as-shipped asks for its defaults: a cache in F16 and flash attention.
 With --q8_0, llama.cpp's own quantiser must make the tensors of FILE out of GGUF, bit for bit.
@@ -31,7 +32,7 @@ class Engine:
             raise SystemExit(f"llama.cpp refuses {path}")
         params = llama.llama_context_default_params()
         params.n_ctx = params.n_batch = params.n_ubatch = length
-        params.n_threads = params.n_threads_batch = 1
+        params.n_threads = params.n_threads_batch = 2
         if not as_shipped:
             params.flash_attn_type = 0  # off: it computes in F16
             params.type_k = params.type_v = 0  # GGML_TYPE_F32
@@ -118,6 +119,15 @@ def main():
         row = engine.append(made[-1:])[-1]
     same = int(np.cumprod(np.array(made) == continuation).sum())
     print(f"  greedy: the first {same} of {len(continuation)} tokens are the same")
+
+    if "rows" in ours:
+        total = 0.0
+        for row in ours["rows"]:
+            engine.restart()
+            total += losses(engine.append(row), row).sum()
+        mean = ours["losses"].mean()
+        ratio = np.exp(total / ours["losses"].size - mean)
+        print(f"  perplexity over {ours['losses'].size} tokens: aeth {np.exp(mean):.6f}, llama.cpp {np.exp(mean) * ratio:.6f}, ratio {ratio:.8f}")
 
     if "text" in ours:
         theirs = engine.tokenize(ours["text"].tobytes())

@@ -122,15 +122,16 @@ class BpeTrainer {
     vocabulary_.tokens.emplace_back(token);
   }
 
-  void begin_vocabulary() {
+  [[gnu::cold]] void begin_vocabulary() {
     vocabulary_ = {};
     known_.clear();
     for (std::string_view const token : special::leading) add_special(token);
+    vocabulary_.before = {0};  // documents begin with bos wherever a model sees them
     for (unsigned char const byte : byte_order()) vocabulary_.tokens.emplace_back(1, static_cast<char>(byte));
   }
 
   /// The counted words as byte ids, in the order of their bytes.
-  void sort_words() {
+  [[gnu::cold]] void sort_words() {
     std::array<std::int32_t, 256> byte_ids{};
     for (std::int32_t i = 0; unsigned char const byte : byte_order())
       byte_ids[byte] = static_cast<std::int32_t>(special::leading.size()) + i++;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -32,10 +33,11 @@ namespace aeth::data {
   std::vector<std::exception_ptr> errors(texts.size());
   std::atomic<std::size_t> next{0};
   auto const work = [&] {
-    WordCache cache;
+    std::optional<WordCache> cache;
     for (std::size_t i; (i = next++) < texts.size();) {
       try {
-        tokenizer.encode(texts[i], ids[i], cache, options);
+        if (!cache) cache.emplace();
+        tokenizer.encode(texts[i], ids[i], *cache, options);
       } catch (...) {
         errors[i] = std::current_exception();
       }

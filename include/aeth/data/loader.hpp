@@ -45,7 +45,7 @@ class Loader {
   /// The corpus must outlive the loader.
   ///
   /// errors   UsageError for options below 1; DataError if the corpus has less than one batch
-  Loader(TokenCorpus const& corpus, LoaderOptions const& options)
+  [[gnu::cold]] Loader(TokenCorpus const& corpus, LoaderOptions const& options)
       : options_(options),
         cutter_(corpus, options.rows),
         rows_(cutter_.full_rows()),
@@ -134,7 +134,7 @@ class Loader {
   }
 
   /// Brings the spare batches back to `prefetch`: then the thread finds one whenever there is room for it.
-  void start(LoaderPosition const& from) {
+  [[gnu::cold]] void start(LoaderPosition const& from) {
     error_ = nullptr;
     try {
       while (static_cast<Index>(spare_.size()) < options_.prefetch) resize(spare_.emplace_back());

@@ -46,8 +46,8 @@ struct TokenCorpus {
 ///
 /// errors   DataError if the vocabulary lacks bos or eos, or if all documents are empty; as FimRule
 /// cost     4 bytes of memory per token; linear time
-[[nodiscard]] inline TokenCorpus pack(std::span<Document const> documents, Tokenizer const& tokenizer,
-                                      FimOptions const& fim = {}) {
+[[nodiscard, gnu::cold]] inline TokenCorpus pack(std::span<Document const> documents,
+                                                 Tokenizer const& tokenizer, FimOptions const& fim = {}) {
   SpecialTokens const special = tokenizer.special_tokens();
   expect<DataError>(
       special.bos >= 0 && special.eos >= 0,

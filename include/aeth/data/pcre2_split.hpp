@@ -19,6 +19,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #endif
 #include <pcre2.h>
+#include <time.h>
 
 #include "aeth/core/error.hpp"
 #include "aeth/data/detail/excerpt.hpp"
@@ -36,12 +37,15 @@ struct FreePcre2 {
   void operator()(pcre2_match_context_8* context) const noexcept { pcre2_match_context_free_8(context); }
 };
 
-/// Where matching puts what it finds, and the steps it may take: so many per byte that known patterns pass over runs of
-/// any length, and no more, so that time stays bounded.
+/// Where matching puts what it finds, and what it may take: so many steps per match that known patterns pass over runs
+/// of any length, and for all matches of a text some hundred times the time that known patterns need. A pattern that
+/// scans the same run again and again would take forever otherwise.
 class Pcre2Match {
  public:
   explicit Pcre2Match(std::size_t text_size)
-      : found_(pcre2_match_data_create_8(1, nullptr)), context_(pcre2_match_context_create_8(nullptr)) {
+      : found_(pcre2_match_data_create_8(1, nullptr)),
+        context_(pcre2_match_context_create_8(nullptr)),
+        deadline_(seconds_now() + 2.0 + 20e-6 * static_cast<double>(text_size)) {
     if (!found_ || !context_) throw std::bad_alloc();
     std::size_t const steps = 10'000'000 + 8 * text_size;
     pcre2_set_match_limit_8(context_.get(),
@@ -53,9 +57,21 @@ class Pcre2Match {
   [[nodiscard]] std::size_t begin() const noexcept { return pcre2_get_ovector_pointer_8(found())[0]; }
   [[nodiscard]] std::size_t end() const noexcept { return pcre2_get_ovector_pointer_8(found())[1]; }
 
+  /// Counts a match; whether the time is over. The clock is asked now and then only.
+  [[nodiscard]] bool is_late() noexcept { return ++matches_ % 64 == 0 && seconds_now() > deadline_; }
+
  private:
+  /// Of the processor in this thread, so that a busy or sleeping machine changes nothing.
+  [[nodiscard]] static double seconds_now() noexcept {
+    ::timespec now{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+  }
+
   std::unique_ptr<pcre2_match_data_8, FreePcre2> found_;
   std::unique_ptr<pcre2_match_context_8, FreePcre2> context_;
+  double deadline_;
+  std::uint64_t matches_ = 0;
 };
 
 [[nodiscard]] inline std::string pcre2_message(int error) {
@@ -90,8 +106,12 @@ class Pcre2Regex {
   }
 
   /// Whether the pattern matches in `text` (valid UTF-8) from byte `from` on; its place is in `match` then.
-  /// Errors: DataError if the pattern needs more memory or steps than PCRE2 allows.
-  [[nodiscard]] bool find(std::string_view text, std::size_t from, Pcre2Match const& match) const {
+  /// Errors: DataError if the pattern needs more memory, steps or time than Pcre2Match allows.
+  [[nodiscard]] bool find(std::string_view text, std::size_t from, Pcre2Match& match) const {
+    expect<DataError>(
+        !match.is_late(), "pattern ", Excerpt{pattern_},
+        ": it goes over the same characters again and again and would take hours; use shorter texts, "
+        "or another tokenizer");
     auto const run = [&](std::uint32_t options) {
       return pcre2_match_8(code_.get(), reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), from,
                            PCRE2_NO_UTF_CHECK | options, match.found(), match.context());
@@ -124,7 +144,7 @@ class Pcre2Splitter final : public Splitter {
   }
 
   void split(std::string_view text, WordSink emit) const override {
-    detail::Pcre2Match const match(text.size());
+    detail::Pcre2Match match(text.size());
     std::size_t valid = 0;
     for (std::size_t at = 0; at < text.size();) {
       Character const c = decode_utf8(text, at);
@@ -166,7 +186,7 @@ class Pcre2Splitter final : public Splitter {
   }
 
   /// The steps from number `step` on, on one piece that is not empty.
-  void run(std::size_t step, std::string_view piece, detail::Pcre2Match const& match, WordSink emit) const {
+  void run(std::size_t step, std::string_view piece, detail::Pcre2Match& match, WordSink emit) const {
     if (step == splits_ && prefix_space_ && piece.front() != ' ') {
       std::string const spaced = " " + std::string(piece);
       return cut(step, spaced, match, emit);
@@ -174,7 +194,7 @@ class Pcre2Splitter final : public Splitter {
     cut(step, piece, match, emit);
   }
 
-  void cut(std::size_t number, std::string_view piece, detail::Pcre2Match const& match, WordSink emit) const {
+  void cut(std::size_t number, std::string_view piece, detail::Pcre2Match& match, WordSink emit) const {
     if (number == steps_.size()) return emit(piece);
     Step const& step = steps_[number];
     std::size_t begin = 0, end = 0;  // of the piece that the next part may join

@@ -47,7 +47,7 @@ struct SourceReport {
 }
 
 /// Removes each document whose text is that of an earlier one; returns how many.
-inline Index remove_duplicates(std::vector<Document>& documents) {
+[[gnu::cold]] inline Index remove_duplicates(std::vector<Document>& documents) {
   std::unordered_multimap<std::uint64_t, std::size_t> seen;
   std::size_t kept = 0;
   for (std::size_t i = 0; i < documents.size(); ++i) {
@@ -104,8 +104,8 @@ inline void finish_source(std::size_t files, std::vector<Document>& documents, S
 /// The file itself, or all matching files below a folder, sorted by path.
 ///
 /// errors   IoError if the path is a folder that cannot be listed; DataError if no file of it matches
-[[nodiscard]] inline std::vector<std::string> source_files(std::string const& path,
-                                                           FolderOptions const& options) {
+[[nodiscard, gnu::cold]] inline std::vector<std::string> source_files(std::string const& path,
+                                                                      FolderOptions const& options) {
   if (!io::is_folder(path)) return {path};
   std::vector<std::string> paths = io::list_files(path, options.patterns);
   std::string wanted;
@@ -121,9 +121,9 @@ inline void finish_source(std::size_t files, std::vector<Document>& documents, S
 /// and repeated ones.
 ///
 /// errors   IoError for a file that cannot be read; DataError if nothing remains, with the counts
-[[nodiscard]] inline std::vector<Document> read_files(std::span<std::string const> paths,
-                                                      FolderOptions const& options = {},
-                                                      SourceReport* report = nullptr) {
+[[nodiscard, gnu::cold]] inline std::vector<Document> read_files(std::span<std::string const> paths,
+                                                                 FolderOptions const& options = {},
+                                                                 SourceReport* report = nullptr) {
   SourceReport counts;
   std::vector<Document> documents;
   for (std::string const& path : paths) detail::read_text_file(path, options, documents, counts);

@@ -50,7 +50,7 @@ inline constexpr std::string_view v3_split_patterns[] = {
 };
 
 /// The pre-tokenizer of DeepSeek-V3 and R1.
-[[nodiscard]] inline PreTokenizer v3_pre_tokenizer() {
+[[nodiscard, gnu::cold]] inline PreTokenizer v3_pre_tokenizer() {
   PreTokenizer steps;
   for (std::string_view const pattern : v3_split_patterns) steps.splits.push_back({std::string(pattern)});
   return steps;

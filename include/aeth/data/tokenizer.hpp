@@ -55,7 +55,7 @@ class Tokenizer {
   /// `make_splitter` is needed for any pre_tokenizer but DeepSeek-V3's: see aeth/data/pcre2_split.hpp.
   ///
   /// errors   DataError as check_vocabulary() and as make_splitter; or if that is needed and absent
-  explicit Tokenizer(Vocabulary vocabulary, MakeSplitter make_splitter = nullptr)
+  [[gnu::cold]] explicit Tokenizer(Vocabulary vocabulary, MakeSplitter make_splitter = nullptr)
       : vocabulary_(std::move(vocabulary)) {
     table_.made = check_vocabulary(vocabulary_);
     for (std::size_t rank = 0; rank < vocabulary_.merges.size(); ++rank) {
@@ -116,13 +116,20 @@ class Tokenizer {
     auto const normal = [&](std::string_view part) {
       return vocabulary_.normalization == Normalization::nfc ? to_nfc(part, buffer) : part;
     };
-    auto const plain = [&](std::string_view part) { encode_plain(part, ids, cache); };
-    auto const found = [&](std::int32_t id) { ids.push_back(id); };
-    if (options.allow_special)
-      added_.split(
-          text, [&](std::string_view part) { added_last_.split(normal(part), plain, found); }, found);
+    auto const take = [&](detail::PartOfText const& part) {
+      if (part.id >= 0)
+        ids.push_back(part.id);
+      else
+        encode_plain(part.text, ids, cache);
+    };
+    if (!options.allow_special)
+      take({normal(text)});
     else
-      plain(normal(text));
+      for (detail::PartOfText const& part : added_.split(text))
+        if (part.id >= 0)
+          take(part);
+        else
+          for (detail::PartOfText const& inner : added_last_.split(normal(part.text))) take(inner);
     if (options.add_around) ids.insert(ids.end(), vocabulary_.after.begin(), vocabulary_.after.end());
   }
 
@@ -143,7 +150,7 @@ class Tokenizer {
 
  private:
   /// Fills what needs the plain tokens by their bytes.
-  void index_plain_tokens() {
+  [[gnu::cold]] void index_plain_tokens() {
     std::vector<bool> is_added(vocabulary_.tokens.size(), false);
     is_special_.assign(vocabulary_.tokens.size(), false);
     for (AddedToken const& token : vocabulary_.added) {

@@ -92,6 +92,9 @@ namespace detail {
 
 using IdsByBytes = std::unordered_map<std::string_view, std::int32_t>;
 
+/// Longest spelling of an added token: each place of a text is compared with at most so much.
+inline constexpr std::size_t max_added_bytes = 256;
+
 /// Checks the added tokens; returns which ids they are.
 [[nodiscard, gnu::cold]] inline std::vector<bool> check_added(Vocabulary const& v) {
   auto const size = v.tokens.size();
@@ -102,6 +105,9 @@ using IdsByBytes = std::unordered_map<std::string_view, std::int32_t>;
                       token.id, " is outside the ", size, " ids; ids must have no holes");
     expect<DataError>(token.id > last, "vocabulary: added token ", token.id,
                       " is listed twice or out of order; list each id once, ascending");
+    std::size_t const length = v.tokens[static_cast<std::size_t>(token.id)].size();
+    expect<DataError>(length <= max_added_bytes, "vocabulary: added token ", token.id, " has ", length,
+                      " bytes, the limit is ", max_added_bytes, "; looking for it would be slow");
     is_added[static_cast<std::size_t>(last = token.id)] = true;
   }
   for (auto const* const ids : {&v.before, &v.after})

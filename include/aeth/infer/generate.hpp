@@ -120,8 +120,8 @@ template <class Model>
 }
 
 /// Ids of [bos] text.
-[[nodiscard]] inline std::vector<std::int32_t> completion_prompt(data::Tokenizer const& tokenizer,
-                                                                 std::string_view text) {
+[[nodiscard, gnu::cold]] inline std::vector<std::int32_t> completion_prompt(data::Tokenizer const& tokenizer,
+                                                                            std::string_view text) {
   std::vector<std::int32_t> ids{tokenizer.special_tokens().bos};
   for (std::int32_t const id : tokenizer.encode(text)) ids.push_back(id);
   return ids;

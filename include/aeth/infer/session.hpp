@@ -46,7 +46,8 @@ class Session {
 
  public:
   /// errors   ShapeError if capacity exceeds the configuration's max_context
-  Session(Model const& model, Index sequences, Index capacity, CacheForm form = CacheForm::latent)
+  [[gnu::cold]] Session(Model const& model, Index sequences, Index capacity,
+                        CacheForm form = CacheForm::latent)
       : model_(model), capacity_(capacity), form_(form), lengths_(to_size(sequences), 0) {
     (void)model.rotary(capacity);
     expect<ShapeError>(sequences > 0 && capacity > 0, "session: ", sequences, " sequences of ", capacity,

@@ -2,6 +2,7 @@
 /// nlohmann-json.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -16,13 +17,17 @@
 #include <vector>
 
 #include "aeth/core/error.hpp"
+#include "aeth/core/math.hpp"
 #include "aeth/data/tokenizer.hpp"
 #include "aeth/interchange/gguf_config.hpp"
 #include "aeth/interchange/gguf_config_reader.hpp"
 #include "aeth/interchange/gguf_plan.hpp"
 #include "aeth/interchange/gguf_tokenizer.hpp"
+#include "aeth/interchange/read_tensors.hpp"
+#include "aeth/io/finite.hpp"
 #include "aeth/io/gguf.hpp"
 #include "aeth/io/gguf_writer.hpp"
+#include "aeth/io/read_ahead.hpp"
 #include "aeth/io/tensor_differences.hpp"
 #include "aeth/model/weight_slots.hpp"
 #include "aeth/model/weights.hpp"
@@ -67,29 +72,31 @@ namespace detail {
 
 /// Appends a row in a type of the file.
 ///
-/// errors   NumericError for a number that F16 or Q8_0 cannot hold
+/// errors   NumericError for a number that the type cannot hold: F32 and BF16 hold infinities and NaN, but no finite
+///          number becomes infinite
 inline void encode_row(io::GgmlType type, std::span<float const> row, std::string_view name,
                        std::vector<std::byte>& out) {
   auto const append = [&](auto const& value) {
     auto const bytes = std::as_bytes(std::span(&value, 1));
     out.insert(out.end(), bytes.begin(), bytes.end());
   };
-  auto const check = [&](float largest) {
+  auto const refuse = [&](auto const& cannot_hold) {
     for (float const v : row)
-      if (!(std::fabs(v) <= largest))
+      if (cannot_hold(v))
         throw NumericError(text("gguf: tensor ", io::in_quotes(name), " holds ", v, ", which ",
-                                io::name_of(type), " cannot hold; write it as bf16 or f32"));
+                                io::name_of(type), " cannot hold; write the file as f32"));
   };
   switch (type) {
     case io::GgmlType::q8_0:
-      check(Q8_0Block::largest);
+      refuse([](float v) { return !(std::fabs(v) <= Q8_0Block::largest); });
       for (std::size_t at = 0; at < row.size(); at += Q8_0Block::size) append(encode_q8_0(&row[at]));
       return;
     case io::GgmlType::f16:
-      check(65504.0F);
+      refuse([](float v) { return !(std::fabs(v) <= 65504.0F); });
       for (float const v : row) append(to_f16(v));
       return;
     case io::GgmlType::bf16:
+      refuse([](float v) { return std::isfinite(v) && !std::isfinite(static_cast<float>(bf16(v))); });
       for (float const v : row) append(bf16(v));
       return;
     default:
@@ -149,14 +156,14 @@ void save_gguf(M const& model, io::GgufMetadata metadata, std::string const& pat
 /// The tensors of a file for each plan.
 ///
 /// errors   IoError that lists all that are missing, unknown or unfit
-[[nodiscard]] inline std::vector<io::GgufTensor const*> match_tensors(std::span<GgufPlan const> plans,
-                                                                      io::GgufFile const& file) {
+[[nodiscard]] inline std::vector<io::GgufPlace const*> match_tensors(std::span<GgufPlan const> plans,
+                                                                     io::GgufFile const& file) {
   io::TensorDifferences differences;
   std::unordered_set<std::string_view> wanted;
-  std::vector<io::GgufTensor const*> out;
+  std::vector<io::GgufPlace const*> out;
   for (GgufPlan const& plan : plans) {
     wanted.insert(plan.name);
-    io::GgufTensor const* const t = out.emplace_back(file.find(plan.name));
+    io::GgufPlace const* const t = out.emplace_back(file.find(plan.name));
     if (t == nullptr)
       differences.add_missing(plan.name);
     else if (t->shape != plan.shape)
@@ -166,25 +173,53 @@ void save_gguf(M const& model, io::GgufMetadata metadata, std::string const& pat
       differences.add_wrong(text(io::in_quotes(t->name), " has type ", io::name_of(t->type),
                                  "; F64, F32, F16, BF16 and Q8_0 are read"));
   }
-  for (io::GgufTensor const& t : file.tensors())
+  for (io::GgufPlace const& t : file.tensors())
     if (wanted.count(t.name) == 0) differences.add_unknown(t.name);
   differences.check(file.path(), "give the file of this configuration, or convert it again");
   return out;
 }
 
-/// errors   IoError for the first number of a tensor that is not finite
-template <class T>
-void expect_finite(io::GgufTensor const& tensor, std::uint64_t columns, std::string_view file) {
-  std::vector<T> row(static_cast<std::size_t>(columns));
-  for (std::uint64_t at = 0; at < io::element_count(tensor); at += columns) {
-    io::copy_values(tensor, at, row.size(), row.data());
-    for (std::size_t i = 0; i < row.size(); ++i)
-      if (!std::isfinite(row[i]))
-        throw IoError(text(file, ": tensor ", io::in_quotes(tensor.name), " holds ", row[i], " at index ",
-                           at + i,
-                           "; such weights make every output useless. Use another file, or allow them "
-                           "(LoadOptions::allow_nonfinite)"));
+/// Rows [first, first + count) of the tensor of a plan.
+struct GgufPiece {
+  std::size_t plan;
+  std::uint64_t first, count;
+};
+
+/// Copies the numbers of a file into a model, on all its threads.
+template <class M>
+void read_gguf(M& model, io::GgufFile const& file, std::vector<GgufPlan> const& plans,
+               std::vector<io::GgufPlace const*> const& tensors, bool allow_nonfinite) {
+  using T = typename M::Master;
+  std::vector<GgufPiece> pieces;
+  std::vector<io::FilePiece> places;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    std::uint64_t const all = plans[i].rows(),
+                        part = max(std::uint64_t{1}, piece_elements / plans[i].columns()),
+                        row_bytes = tensors[i]->size / all;
+    for (std::uint64_t row = 0; row < all; row += part) {
+      pieces.push_back({i, row, min(part, all - row)});
+      places.push_back({0, tensors[i]->offset + row * row_bytes, pieces.back().count * row_bytes});
+    }
   }
+  auto& backend = model.backend();
+  GgufSources<M> const sources(model);
+  io::ReadAhead ahead(std::span(&file.file(), 1), std::move(places));
+  backend.parallel(backend.threads(), [&](Index, int) {
+    std::vector<T> values;
+    ahead.work_through(pieces.size(), [&](std::size_t index, std::span<std::byte const> bytes) {
+      GgufPiece const& piece = pieces[index];
+      GgufPlan const& plan = plans[piece.plan];
+      io::GgufPlace const& tensor = *tensors[piece.plan];
+      values.resize(static_cast<std::size_t>(piece.count * plan.columns()));
+      io::copy_values(io::GgufTensor{tensor.name, tensor.type, {}, bytes}, 0, values.size(), values.data());
+      if (!allow_nonfinite)
+        io::expect_finite(values.data(), values.size(), tensor.name, piece.first * plan.columns(),
+                          file.path());
+      T const* next = values.data();
+      for (std::uint64_t row = piece.first; row < piece.first + piece.count; ++row)
+        sources.row(plan, row, [&](T& number, std::uint64_t) { number = *next++; });
+    });
+  });
 }
 
 }  // namespace detail
@@ -210,35 +245,30 @@ void save_gguf(M const& model, std::string const& path, GgufOptions const& optio
 }
 
 /// Fills a model from a GGUF file and prepares it; MTP modules, which files do not have, keep their weights.
-/// On an error the model keeps what it had.
 ///
-/// errors   GgufError or IoError if the file is damaged or its tensors are not the model's; ConfigError that
-///          lists all differences of its configuration
-/// cost     reads the tensors twice; with Access::map, memory for a row
+/// errors   GgufError or IoError if the file is damaged or its tensors are not the model's, and ConfigError that
+///          lists all differences of its configuration, before a weight changes; IoError for a file that changes
+///          meanwhile and for a number that is not finite, after which all weights are zero
+/// cost     reads each byte once on all threads; memory: the header and 32 MiB
 template <class M>
 void load_gguf(M& model, std::string const& path, LoadOptions const& options = {}) {
-  using T = typename M::Master;
-  io::GgufFile const file(path, options.access);
+  io::GgufFile const file(path);
   if (!options.allow_other_config) expect_gguf_config(file.metadata(), M::config, path);
   auto const plans = gguf_plan(M::config);
   auto const tensors = detail::match_tensors(plans, file);
-  if (!options.allow_nonfinite)
-    for (io::GgufTensor const* const t : tensors) detail::expect_finite<T>(*t, t->shape.back(), path);
-  detail::GgufSources<M> const sources(model);
-  for (std::size_t i = 0; i < plans.size(); ++i) {
-    std::vector<T> row(static_cast<std::size_t>(plans[i].columns()));
-    for (std::uint64_t r = 0; r < plans[i].rows(); ++r) {
-      io::copy_values(*tensors[i], r * row.size(), row.size(), row.data());
-      sources.row(plans[i], r,
-                  [&](T& number, std::uint64_t c) { number = row[static_cast<std::size_t>(c)]; });
-    }
+  try {
+    detail::read_gguf(model, file, plans, tensors, options.allow_nonfinite);
+  } catch (...) {
+    for (auto const& slot : weight_slots(model)) std::fill(slot.values.begin(), slot.values.end(), 0);
+    model.prepare();
+    throw;
   }
   model.prepare();
 }
 
 /// The tokenizer of a GGUF file. Errors: GgufError or IoError if the file is damaged; as read_gguf_tokenizer().
 [[nodiscard]] inline data::Tokenizer load_gguf_tokenizer(std::string const& path) {
-  io::GgufFile const file(path, io::Access::map);
+  io::GgufFile const file(path);
   return read_gguf_tokenizer(file.metadata(), path);
 }
 

@@ -102,6 +102,9 @@ inline YarnConfig read_yarn(GgufConfigReader& in) {
   yarn.beta_fast = in.real("rope.scaling.yarn_beta_fast", yarn.beta_fast);
   yarn.beta_slow = in.real("rope.scaling.yarn_beta_slow", yarn.beta_slow);
   yarn.mscale = yarn.mscale_all_dim = through_float(10.0 * in.real("rope.scaling.yarn_log_multiplier", 0.0));
+  if (yarn.factor > 1.0 && yarn.mscale == 0.0)
+    in.wrong("rope.scaling.yarn_log_multiplier",
+             "is missing or 0; files of before it came are not computed alike");
   if (type != "yarn" && yarn.factor != 1.0)
     in.wrong("rope.scaling.type", text("is ", io::in_quotes(type), "; only 'yarn' is computed"));
   return yarn;

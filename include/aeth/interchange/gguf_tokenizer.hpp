@@ -49,6 +49,8 @@ class GgufTokenizerReader {
     }
     read_tokens(at<std::vector<std::string>>("tokens"), at<std::vector<std::int32_t>>("token_type"));
     read_merges(at<std::vector<std::string>>("merges"));
+    result_.before = read_boundary("bos");
+    result_.after = read_boundary("eos");
     return std::move(result_);
   }
 
@@ -64,6 +66,16 @@ class GgufTokenizerReader {
     require(found != nullptr, "tokenizer.ggml.", key,
             " is missing or of another type; the file has no tokenizer that is read");
     return *found;
+  }
+
+  /// The token that stands before or after every text, if one does.
+  [[nodiscard]] std::vector<std::int32_t> read_boundary(std::string_view which) const {
+    bool const* const asked = io::find_value<bool>(metadata_, text("tokenizer.ggml.add_", which, "_token"));
+    if (asked == nullptr || !*asked) return {};
+    auto const id = at<std::uint32_t>(text(which, "_token_id"));
+    require(id < result_.tokens.size(), "tokenizer.ggml.", which, "_token_id is ", id, ", the file has ",
+            result_.tokens.size(), " tokens");
+    return {static_cast<std::int32_t>(id)};
   }
 
   void read_tokens(std::vector<std::string> const& tokens, std::vector<std::int32_t> const& types) {
@@ -109,20 +121,34 @@ class GgufTokenizerReader {
 
 /// The keys of a tokenizer for a model with `vocab_size` rows; ids beyond the tokenizer's become unused ones.
 ///
-/// errors   ConfigError if the tokenizer has more ids; DataError if it has no bos or eos, if an added token is
-///          not UTF-8, or if two tokens are spelled alike
+/// errors   ConfigError if the tokenizer has more ids; DataError if it is of another family than DeepSeek-V3's, whose name
+///          the file gives, if it has no bos or eos, if an added token is not UTF-8, or if two tokens are spelled alike
 [[nodiscard]] inline io::GgufMetadata gguf_tokenizer_keys(data::Tokenizer const& tokenizer, int vocab_size) {
   data::Vocabulary const& v = tokenizer.vocabulary();
   expect<ConfigError>(tokenizer.size() <= vocab_size, "gguf: the tokenizer has ", tokenizer.size(),
                       " ids, the model ", vocab_size, "; they do not belong together");
+  expect<DataError>(
+      v.pre_tokenizer == data::v3_pre_tokenizer() && v.normalization == data::Normalization::none &&
+          !v.ignore_merges,
+      "gguf: the tokenizer splits, normalises or merges text in another way than DeepSeek-V3's, and a "
+      "file would give other ids; export the model without a tokenizer");
   data::SpecialTokens const& special = tokenizer.special_tokens();
   expect<DataError>(special.bos >= 0 && special.eos >= 0,
                     "gguf: the tokenizer has no bos or no eos; others would be made up for it");
+  auto const is_only = [](std::vector<std::int32_t> const& around, std::int32_t id) {
+    return around.empty() || (around.size() == 1 && around[0] == id);
+  };
+  expect<DataError>(
+      is_only(v.before, special.bos) && is_only(v.after, special.eos),
+      "gguf: the tokenizer puts other tokens around a text than bos and eos, which files cannot say");
   std::vector<std::string> tokens, merges;
   std::vector<std::int32_t> types(static_cast<std::size_t>(vocab_size), detail::normal);
   for (std::string const& token : v.tokens) tokens.push_back(data::detail::spell_bytes(token));
   for (data::AddedToken const& token : v.added) {
     auto const id = static_cast<std::size_t>(token.id);
+    expect<DataError>(
+        !token.lstrip && !token.rstrip && !token.single_word, "gguf: added token ", token.id,
+        " takes in space around it or wants to stand alone, which files cannot say; make it plain");
     expect<DataError>(data::count_invalid_utf8(v.tokens[id]) == 0, "gguf: added token ", token.id,
                       " is not UTF-8 and cannot be written; choose another spelling");
     tokens[id] = v.tokens[id];
@@ -147,8 +173,8 @@ class GgufTokenizerReader {
       {"tokenizer.ggml.merges", std::move(merges)},
       {"tokenizer.ggml.bos_token_id", static_cast<std::uint32_t>(special.bos)},
       {"tokenizer.ggml.eos_token_id", static_cast<std::uint32_t>(special.eos)},
-      {"tokenizer.ggml.add_bos_token", true},  // each document of the training begins with it
-      {"tokenizer.ggml.add_eos_token", false},
+      {"tokenizer.ggml.add_bos_token", !v.before.empty()},
+      {"tokenizer.ggml.add_eos_token", !v.after.empty()},
   };
   if (special.pad >= 0)
     out.emplace("tokenizer.ggml.padding_token_id", static_cast<std::uint32_t>(special.pad));

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +15,8 @@
 #include "aeth/core/error.hpp"
 #include "aeth/core/math.hpp"
 #include "aeth/interchange/tensor_plan.hpp"
+#include "aeth/io/finite.hpp"
+#include "aeth/io/read_ahead.hpp"
 #include "aeth/io/tensor_files.hpp"
 #include "aeth/numeric/block_scales.hpp"
 #include "aeth/numeric/f8.hpp"
@@ -23,18 +24,12 @@
 namespace aeth::interchange {
 namespace detail {
 
-/// Elements of a piece: its bytes stay in the second cache level between reading and converting.
-inline constexpr std::uint64_t piece_elements = std::uint64_t{1} << 17;
+/// Elements of a piece: little enough for the caches, enough for a disk to be fast.
+inline constexpr std::uint64_t piece_elements = std::uint64_t{1} << 18;
 
-/// Buffers of one thread.
-struct PieceBuffers {
-  std::vector<std::byte> bytes;
-  std::vector<float> scales;
-};
-
-/// Reads `count` scales from the `first` on, widened.
+/// Reads `count` scales from the `first` on, widened. Errors: as io::expect_finite() unless allowed.
 inline void read_scales(io::TensorFiles const& files, io::StoredTensor const& scales, std::uint64_t first,
-                        std::size_t count, std::vector<float>& out) {
+                        std::size_t count, bool allow_nonfinite, std::vector<float>& out) {
   std::vector<std::byte> bytes(count * io::bits_of(scales.dtype) / 8);
   files.read(scales, first * io::bits_of(scales.dtype) / 8, bytes);
   out.resize(count);
@@ -43,27 +38,20 @@ inline void read_scales(io::TensorFiles const& files, io::StoredTensor const& sc
       out[i] = static_cast<float>(e8m0{static_cast<std::uint8_t>(bytes[i])});
   else
     io::copy_values<float>({scales.name, scales.dtype, {}, bytes}, 0, count, out.data());
-  for (std::size_t i = 0; i < count; ++i)
-    expect<IoError>(std::isfinite(out[i]), files.path_of(scales), ": tensor ", io::in_quotes(scales.name),
-                    " holds the scale ", out[i], " at index ", first + i, "; fetch the checkpoint again");
+  if (!allow_nonfinite) io::expect_finite(out.data(), count, scales.name, first, files.path_of(scales));
 }
 
-/// Rows [row, row + rows) of a source, counted from its first one, as T.
+/// Rows [row, row + rows) of a source, counted from its first one, from their bytes. `scales` is scratch.
 template <class T>
-void read_rows(io::TensorFiles const& files, TensorSource const& source, std::uint64_t columns,
-               std::uint64_t row, std::uint64_t rows, T* out, PieceBuffers& buffers) {
+void convert_rows(io::TensorFiles const& files, TensorSource const& source, std::uint64_t columns,
+                  std::uint64_t row, std::uint64_t rows, std::span<std::byte const> bytes,
+                  bool allow_nonfinite, T* out, std::vector<float>& scales) {
   io::StoredTensor const& t = *source.tensor;
-  std::uint64_t const width = io::bits_of(t.dtype) / 8, first = (source.first_row + row) * columns;
-  std::size_t const count = static_cast<std::size_t>(rows * columns);
-  if (t.dtype == io::dtype_of<T>)
-    return files.read(t, first * width, std::as_writable_bytes(std::span(out, count)));
-  buffers.bytes.resize(count * width);
-  files.read(t, first * width, buffers.bytes);
   if (!source.scales) {
-    io::copy_values<T>({t.name, t.dtype, {}, buffers.bytes}, 0, count, out);
+    io::copy_values<T>({t.name, t.dtype, {}, bytes}, 0, static_cast<std::size_t>(rows * columns), out);
     return;
   }
-  auto const* const codes = reinterpret_cast<e4m3 const*>(buffers.bytes.data());
+  auto const* const codes = reinterpret_cast<e4m3 const*>(bytes.data());
   constexpr auto block = static_cast<std::uint64_t>(scale_block);
   std::uint64_t const per_row = ceil_div(columns, block), per_matrix = ceil_div(source.matrix_rows, block);
   std::uint64_t known = ~std::uint64_t{0};
@@ -72,52 +60,50 @@ void read_rows(io::TensorFiles const& files, TensorSource const& source, std::ui
     std::uint64_t const needed = at / source.matrix_rows * per_matrix + at % source.matrix_rows / block;
     if (needed != known)
       read_scales(files, *source.scales, (known = needed) * per_row, static_cast<std::size_t>(per_row),
-                  buffers.scales);
-    dequantize_row(codes + r * columns, buffers.scales.data(), static_cast<Index>(columns),
-                   out + r * columns);
+                  allow_nonfinite, scales);
+    dequantize_row(codes + r * columns, scales.data(), static_cast<Index>(columns), out + r * columns);
   }
 }
 
-/// The first value that is not finite, or `count`.
-template <class T>
-[[nodiscard]] std::uint64_t first_nonfinite(T const* values, std::uint64_t count) noexcept {
-  constexpr std::uint64_t part = 1024;
-  for (std::uint64_t at = 0; at < count; at += part) {
-    std::uint64_t const end = (std::min)(count, at + part);
-    T sum = 0;  // 0 · x is 0 for finite x and NaN otherwise; a plain sum vectorises, a search does not
-    for (std::uint64_t i = at; i < end; ++i) sum += values[i] * T(0);
-    if (sum == T(0)) continue;
-    for (std::uint64_t i = at; i < end; ++i)
-      if (!std::isfinite(values[i])) return i;
-  }
-  return count;
-}
-
-/// Rows of a tensor of a plan that one task reads.
+/// Rows of a tensor of a plan that are read at once.
 struct Piece {
   std::size_t tensor;
   std::uint64_t row, rows;
 };
 
-/// Cuts the next tensors from `first` on into pieces, about 128 MiB of them, and announces them to the system.
-/// Returns the first tensor that is not among them.
-inline std::size_t next_group(io::TensorFiles const& files, TensorPlan const& plan, std::size_t first,
-                              std::vector<Piece>& pieces) {
-  constexpr std::uint64_t group_bytes = std::uint64_t{128} << 20;
-  pieces.clear();
+/// What is read of the files for a plan, in order.
+struct PieceList {
+  std::vector<Piece> pieces;
+  std::vector<io::FilePiece> places;
+  /// Work goes on group by group: after so many pieces, so many tensors are complete.
+  struct Group {
+    std::size_t pieces, tensors;
+  };
+  std::vector<Group> groups;
+};
+
+[[nodiscard]] inline PieceList cut_into_pieces(TensorPlan const& plan) {
+  constexpr std::uint64_t group_bytes = std::uint64_t{32} << 20;
+  PieceList out;
   std::uint64_t bytes = 0;
-  for (; first < plan.expected.size() && bytes < group_bytes; ++first) {
-    TensorSource const& source = plan.sources[first];
-    auto const all = static_cast<std::uint64_t>(plan.expected[first].rows),
-               columns = static_cast<std::uint64_t>(plan.expected[first].cols);
-    auto const rows = (std::max)(std::uint64_t{1}, piece_elements / columns);
-    for (std::uint64_t row = 0; row < all; row += rows)
-      pieces.push_back({first, row, (std::min)(rows, all - row)});
-    std::uint64_t const width = io::bits_of(source.tensor->dtype) / 8;
-    files.expect_reading(*source.tensor, source.first_row * columns * width, all * columns * width);
-    bytes += all * columns * width;
+  for (std::size_t i = 0; i < plan.expected.size(); ++i) {
+    TensorSource const& source = plan.sources[i];
+    auto const all = static_cast<std::uint64_t>(plan.expected[i].rows),
+               columns = static_cast<std::uint64_t>(plan.expected[i].cols);
+    std::uint64_t const rows = max(std::uint64_t{1}, piece_elements / columns),
+                        row_bytes = columns * (io::bits_of(source.tensor->dtype) / 8);
+    for (std::uint64_t row = 0; row < all; row += rows) {
+      std::uint64_t const count = min(rows, all - row);
+      out.pieces.push_back({i, row, count});
+      out.places.push_back({source.tensor->file, source.tensor->offset + (source.first_row + row) * row_bytes,
+                            count * row_bytes});
+    }
+    bytes += all * row_bytes;
+    if (bytes < group_bytes && i + 1 < plan.expected.size()) continue;
+    out.groups.push_back({out.pieces.size(), i + 1});
+    bytes = 0;
   }
-  return first;
+  return out;
 }
 
 /// Throws unless two tensors of the files hold the same numbers.
@@ -139,39 +125,37 @@ inline void expect_copy(io::TensorFiles const& files, RequiredCopy const& pair) 
 }  // namespace detail
 
 /// Fills destinations [size of each expected tensor] from the files, on all threads of a backend. Tensors come in
-/// groups of about 128 MiB, in the order of the plan; after each, `ready(end)` is called with the number of tensors
-/// that are complete by then, while the system fetches the next group.
+/// groups of about 32 MiB, in the order of the plan; after each, `ready(end)` is called with the number of tensors
+/// that are complete by then, while the next are read in the background.
 ///
 /// errors   IoError for a tensor that cannot be read; IoError naming tensor and index for a value that is not
 ///          finite as T, unless allowed; IoError for a copy that differs. Destinations are then partly filled.
-/// cost     reads each byte once; a piece of 1 MiB per thread beside the destinations
+/// cost     reads each byte once, copies of tensors twice; memory: 32 MiB beside the destinations, more if a row has more than 16 MiB
 template <class T, class B, class Ready>
 void read_tensors(B& backend, io::TensorFiles const& files, TensorPlan const& plan,
                   std::span<T* const> destinations, bool allow_nonfinite, Ready const& ready) {
   for (RequiredCopy const& pair : plan.copies) detail::expect_copy(files, pair);
-  std::vector<detail::PieceBuffers> buffers(static_cast<std::size_t>(backend.threads()));
-  std::vector<detail::Piece> now, next;
-  std::size_t end = detail::next_group(files, plan, 0, now);
-  while (!now.empty()) {
-    std::size_t const after = detail::next_group(files, plan, end, next);
-    backend.parallel(static_cast<Index>(now.size()), [&](Index i, int thread) {
-      detail::Piece const& piece = now[to_size(i)];
-      TensorSource const& source = plan.sources[piece.tensor];
-      auto const columns = static_cast<std::uint64_t>(plan.expected[piece.tensor].cols);
-      std::uint64_t const begin = piece.row * columns, count = piece.rows * columns;
-      T* const out = destinations[piece.tensor] + begin;
-      detail::read_rows(files, source, columns, piece.row, piece.rows, out,
-                        buffers[static_cast<std::size_t>(thread)]);
-      std::uint64_t const at = allow_nonfinite ? count : detail::first_nonfinite(out, count);
-      expect<IoError>(at == count, files.path_of(*source.tensor), ": tensor ",
-                      io::in_quotes(source.tensor->name), " holds ", at == count ? T(0) : out[at],
-                      " at index ", source.first_row * columns + begin + at,
-                      "; such weights make every output useless. Use another file, or allow them "
-                      "(LoadOptions::allow_nonfinite)");
+  detail::PieceList list = detail::cut_into_pieces(plan);
+  io::ReadAhead ahead(files.files(), std::move(list.places));
+  auto const take_in = [&](std::size_t index, std::span<std::byte const> bytes, std::vector<float>& scales) {
+    detail::Piece const& piece = list.pieces[index];
+    TensorSource const& source = plan.sources[piece.tensor];
+    auto const columns = static_cast<std::uint64_t>(plan.expected[piece.tensor].cols);
+    std::uint64_t const begin = piece.row * columns, count = piece.rows * columns;
+    T* const out = destinations[piece.tensor] + begin;
+    detail::convert_rows(files, source, columns, piece.row, piece.rows, bytes, allow_nonfinite, out, scales);
+    if (!allow_nonfinite)
+      io::expect_finite(out, count, source.tensor->name, source.first_row * columns + begin,
+                        files.path_of(*source.tensor));
+  };
+  for (auto const& group : list.groups) {
+    backend.parallel(backend.threads(), [&](Index, int) {
+      std::vector<float> scales;
+      ahead.work_through(group.pieces, [&](std::size_t index, std::span<std::byte const> bytes) {
+        take_in(index, bytes, scales);
+      });
     });
-    ready(end);
-    end = after;
-    now.swap(next);
+    ready(group.tensors);
   }
 }
 

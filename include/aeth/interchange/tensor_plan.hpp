@@ -133,7 +133,9 @@ class Planner {
       unfit(" has shape ", io::shape_text(t.shape), ", the model needs ", io::shape_text(shape));
     if (t.dtype == io::DType::f8_e4m3) {
       source.scales = files_.find(t.name + "_scale_inv");
-      if (source.scales)
+      if (shape.size() < 2)
+        unfit(" has type F8_E4M3, which only matrices have: scales are of blocks of rows and columns");
+      else if (source.scales)
         check_scales(*source.scales, shape, unfit);
       else
         unfit(" has type F8_E4M3, but there are no scales ", io::in_quotes(t.name + "_scale_inv"));

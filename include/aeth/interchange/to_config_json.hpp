@@ -46,8 +46,9 @@ namespace detail {
     refuse(is_v2(c) && c.mtp_depth > 0, "deepseek_v2 has no MTP modules (mtp_depth)");
   }
   if (c.mla.rope.yarn.factor > 1.0)
-    refuse(c.mla.rope.yarn.mscale_all_dim == 0.0 && c.mla.rope.yarn.mscale == 0.0,
-           "rope.yarn.mscale and mscale_all_dim are both 0, which other engines take for absent");
+    refuse(c.mla.rope.yarn.mscale == 0.0 ||
+               (c.mla.rope.yarn.mscale_all_dim == 0.0 && c.mla.rope.yarn.mscale != 1.0),
+           "rope.yarn.mscale or mscale_all_dim is 0, which other engines take for both being absent");
   return lines;
 }
 
@@ -67,8 +68,9 @@ namespace detail {
     for (std::string const& line : lines) message += "\n  " + line;
     throw ConfigError(message);
   }
+  using Ordered = nlohmann::ordered_json;
   bool const v2 = detail::is_v2(c);
-  io::Json out;
+  Ordered out;
   out["architectures"] = {v2 ? "DeepseekV2ForCausalLM" : "DeepseekV3ForCausalLM"};
   out["model_type"] = v2 ? "deepseek_v2" : "deepseek_v3";
   out["vocab_size"] = c.vocab_size;
@@ -81,7 +83,7 @@ namespace detail {
   out["hidden_act"] = "silu";
   out["num_attention_heads"] = c.mla.heads;
   out["num_key_value_heads"] = c.mla.heads;
-  out["q_lora_rank"] = c.mla.q_rank > 0 ? io::Json(c.mla.q_rank) : io::Json();
+  out["q_lora_rank"] = c.mla.q_rank > 0 ? Ordered(c.mla.q_rank) : Ordered();
   out["kv_lora_rank"] = c.mla.kv_rank;
   out["qk_nope_head_dim"] = c.mla.nope_dim;
   out["qk_rope_head_dim"] = c.mla.rope_dim;
@@ -99,9 +101,9 @@ namespace detail {
                            {"beta_slow", yarn.beta_slow},
                            {"mscale", yarn.mscale},
                            {"mscale_all_dim", yarn.mscale_all_dim}};
-  // A dense model is one whose first layers without experts are all its layers.
+  // A dense model is one whose first layers without experts are all its layers, MTP modules among them.
   bool const dense = c.moe.experts == 0;
-  out["first_k_dense_replace"] = dense ? c.layers : c.dense_layers;
+  out["first_k_dense_replace"] = dense ? c.layers + c.mtp_depth : c.dense_layers;
   out["moe_layer_freq"] = 1;
   out["n_routed_experts"] = dense ? 1 : c.moe.experts;
   out["n_shared_experts"] = dense ? 1 : c.moe.shared;
@@ -119,9 +121,9 @@ namespace detail {
   out["tie_word_embeddings"] = false;
   out["torch_dtype"] = type == WeightType::f32 ? "float32" : "bfloat16";
   out["use_cache"] = true;
-  out["bos_token_id"] = tokens.bos >= 0 ? io::Json(tokens.bos) : io::Json();
-  out["eos_token_id"] = tokens.eos >= 0 ? io::Json(tokens.eos) : io::Json();
-  out["pad_token_id"] = tokens.pad >= 0 ? io::Json(tokens.pad) : io::Json();
+  out["bos_token_id"] = tokens.bos >= 0 ? Ordered(tokens.bos) : Ordered();
+  out["eos_token_id"] = tokens.eos >= 0 ? Ordered(tokens.eos) : Ordered();
+  out["pad_token_id"] = tokens.pad >= 0 ? Ordered(tokens.pad) : Ordered();
   if (type == WeightType::fp8)
     out["quantization_config"] = {{"quant_method", "fp8"},
                                   {"fmt", "e4m3"},

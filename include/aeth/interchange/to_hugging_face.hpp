@@ -40,8 +40,9 @@ namespace detail {
 class AtomicFolder {
  public:
   /// errors   IoError if there is something at the path already, or the folder cannot be made
-  explicit AtomicFolder(std::string path)
-      : path_(std::move(path)), temporary_(text(path_, ".tmp-", ::getpid())) {
+  explicit AtomicFolder(std::string path) : path_(std::move(path)) {
+    while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
+    temporary_ = text(path_, ".tmp-", ::getpid());
     namespace fs = std::filesystem;
     std::error_code error;
     bool const taken =
@@ -65,6 +66,7 @@ class AtomicFolder {
     std::filesystem::rename(temporary_, path_, error);
     if (error) throw_error("replace", path_, error);
     done_ = true;
+    io::flush_folder_of(path_);
   }
 
  private:
@@ -101,8 +103,8 @@ class AtomicFolder {
   io::Json out{{"tokenizer_class", "PreTrainedTokenizerFast"},
                {"model_max_length", c.max_context},
                {"clean_up_tokenization_spaces", false},
-               {"add_bos_token", false},
-               {"add_eos_token", false}};
+               {"add_bos_token", !tokenizer.vocabulary().before.empty()},
+               {"add_eos_token", !tokenizer.vocabulary().after.empty()}};
   auto const name = [&](char const* key, std::int32_t id) {
     if (id >= 0) out[key] = tokenizer.token_bytes(id);
   };
@@ -131,7 +133,10 @@ class AtomicFolder {
 
 /// model-00002-of-00005.safetensors; one shard has the plain name.
 [[nodiscard]] inline std::string shard_name(std::size_t shard, std::size_t shards) {
-  auto const digits = [](std::size_t n) { return text(n + 100000).substr(1); };
+  auto const digits = [](std::size_t n) {
+    std::string const out = text(n);
+    return std::string(out.size() < 5 ? 5 - out.size() : 0, '0') + out;
+  };
   return shards == 1 ? std::string("model.safetensors")
                      : text("model-", digits(shard + 1), "-of-", digits(shards), ".safetensors");
 }

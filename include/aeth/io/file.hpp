@@ -181,6 +181,15 @@ struct TemporaryFile {
 
 }  // namespace detail
 
+/// Makes a name in a folder last: of a file or folder that was made, renamed or removed. Errors: IoError.
+inline void flush_folder_of(std::string const& path) {
+  std::size_t const slash = path.rfind('/');
+  std::string const folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  FileDescriptor const directory = FileDescriptor::open(folder, O_RDONLY | O_DIRECTORY);
+  if (!directory.is_open()) throw_io_error("open", folder, errno);
+  detail::flush_to_disk(directory.number(), folder);
+}
+
 /// Writes a file in parts and puts it in its place as one step: after a crash at any moment the path holds
 /// the old or the new content. The parts go to `PATH.tmp-PROCESS` in the same folder; commit() flushes that
 /// file, renames it and flushes the folder. Without commit() it is removed and the old content stays. A
@@ -215,11 +224,7 @@ class AtomicFile {
     file_ = FileDescriptor();
     if (::rename(temporary_.path.c_str(), path_.c_str()) != 0) throw_io_error("replace", path_, errno);
     temporary_.keep = true;
-    std::size_t const slash = path_.rfind('/');
-    std::string const folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
-    FileDescriptor const directory = FileDescriptor::open(folder, O_RDONLY | O_DIRECTORY);
-    if (!directory.is_open()) throw_io_error("open", folder, errno);
-    detail::flush_to_disk(directory.number(), folder);
+    flush_folder_of(path_);
   }
 
  private:

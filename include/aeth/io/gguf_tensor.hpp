@@ -25,6 +25,15 @@ struct GgufTensor {
   std::span<std::byte const> bytes;
 };
 
+/// A tensor of a file: what it is and where its bytes are.
+struct GgufPlace {
+  std::string name;
+  GgmlType type = GgmlType::f32;
+  TensorShape shape;  ///< slowest first
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;  ///< in bytes
+};
+
 /// Whether copy_values() reads that type: F64, F32, F16, BF16 and Q8_0.
 [[nodiscard]] constexpr bool is_readable(GgmlType type) noexcept {
   return type == GgmlType::f64 || type == GgmlType::f32 || type == GgmlType::f16 || type == GgmlType::bf16 ||

@@ -15,8 +15,8 @@
 
 namespace aeth::io {
 
-/// Keys stay in the order of the file.
-using Json = nlohmann::ordered_json;
+/// Keys are sorted: the library's form that keeps their order takes quadratic time, which a hostile file would use.
+using Json = nlohmann::json;
 
 /// Parses text with a limit on depth, and without a silent choice among equal keys. `file` is for messages.
 ///

@@ -63,7 +63,7 @@ class TensorFiles {
 
   /// File by file, in the order of their bytes.
   [[nodiscard]] std::vector<StoredTensor> const& tensors() const noexcept { return tensors_; }
-  [[nodiscard]] std::size_t files() const noexcept { return files_.size(); }
+  [[nodiscard]] std::vector<OpenFile> const& files() const noexcept { return files_; }
   /// The notes of the first file.
   [[nodiscard]] Metadata const& metadata() const noexcept { return metadata_; }
   [[nodiscard]] std::string const& path_of(StoredTensor const& tensor) const {
@@ -74,12 +74,6 @@ class TensorFiles {
   [[nodiscard]] StoredTensor const* find(std::string_view name) const {
     auto const found = by_name_.find(name);
     return found == by_name_.end() ? nullptr : &tensors_[found->second];
-  }
-
-  /// Lets the system fetch bytes of a tensor in the background, to be read soon. Only advice: never an error.
-  void expect_reading(StoredTensor const& tensor, std::uint64_t from, std::uint64_t count) const noexcept {
-    ::posix_fadvise(files_[tensor.file].number(), static_cast<::off_t>(tensor.offset + from),
-                    static_cast<::off_t>(count), POSIX_FADV_WILLNEED);
   }
 
   /// Copies bytes of a tensor from its byte `from` on.

@@ -1,7 +1,6 @@
 /// Every stored number of a model as named places in its buffers: parameters, then selection biases.
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -14,6 +13,7 @@
 
 #include "aeth/core/error.hpp"
 #include "aeth/core/math.hpp"
+#include "aeth/io/finite.hpp"
 #include "aeth/io/tensor_differences.hpp"
 #include "aeth/io/tensor_entry.hpp"
 #include "aeth/nn/parameter.hpp"
@@ -61,19 +61,17 @@ struct IgnoredTensor {
   io::TensorShape shape;
 };
 
-/// The first value that is not finite as T, or the size if all are.
+/// Errors: IoError for the first value that is not finite as T.
 template <class T>
-[[nodiscard]] std::uint64_t first_nonfinite(io::TensorEntry const& tensor) {
+void expect_finite(io::TensorEntry const& tensor, std::string_view file) {
   std::uint64_t const size = tensor.bytes.size() * 8 / io::bits_of(tensor.dtype);
   constexpr std::uint64_t part = 4096;
   T values[part];
   for (std::uint64_t at = 0; at < size; at += part) {
-    std::uint64_t const count = (min)(part, size - at);
+    std::uint64_t const count = min(part, size - at);
     io::copy_values(tensor, at, static_cast<std::size_t>(count), values);
-    for (std::uint64_t i = 0; i < count; ++i)
-      if (!std::isfinite(values[i])) return at + i;
+    io::expect_finite(values, count, tensor.name, at, file);
   }
-  return size;
 }
 
 /// Fills slots from tensors of the same names, converted to T. Either all slots are filled or none.
@@ -111,16 +109,7 @@ void fill_slots(std::vector<WeightSlot<T>> const& slots, std::span<io::TensorEnt
   differences.check(file, "give the file of this configuration, or rename its tensors");
 
   if (!allow_nonfinite)
-    for (io::TensorEntry const* const t : sources) {
-      std::uint64_t const size = t->bytes.size() * 8 / io::bits_of(t->dtype), at = first_nonfinite<T>(*t);
-      if (at == size) continue;
-      T value;
-      io::copy_values(*t, at, 1, &value);
-      throw IoError(text(file, ": tensor ", io::in_quotes(t->name), " holds ", value, " at index ", at,
-                         ", as ", io::name_of(io::dtype_of<T>),
-                         "; such weights make every output useless. Use another file, or allow them "
-                         "(LoadOptions::allow_nonfinite)"));
-    }
+    for (io::TensorEntry const* const t : sources) expect_finite<T>(*t, file);
   for (std::size_t i = 0; i < slots.size(); ++i)
     io::copy_values(*sources[i], 0, slots[i].values.size(), slots[i].values.data());
 }

@@ -57,7 +57,7 @@ inline void expect_same_config(io::Metadata const& metadata, ModelConfig const& 
 struct LoadOptions {
   bool allow_nonfinite = false;     ///< accept infinities and NaN
   bool allow_other_config = false;  ///< do not compare the configuration's notes; names and shapes must fit
-  io::Access access = io::Access::read;  ///< see io::Access
+  io::Access access = io::Access::read;  ///< of load_weights(); the other formats are always streamed
 };
 
 /// A model's tensors, to be written; they share the model's memory.

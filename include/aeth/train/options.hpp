@@ -57,7 +57,7 @@ struct TrainerOptions {
 };
 
 /// errors   UsageError that names the field, its value and what is allowed
-inline void validate(TrainerOptions const& o) {
+[[gnu::cold]] inline void validate(TrainerOptions const& o) {
   auto const positive = [](char const* name, Index value) {
     expect<UsageError>(value > 0, "TrainerOptions::", name, " is ", value, "; it must be at least 1");
   };

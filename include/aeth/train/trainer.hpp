@@ -186,7 +186,7 @@ class Trainer {
                       std::span<optim::ParameterRange const>(ranges_), progress.rate, progress.gradient_norm);
   }
 
-  void require_finite(Progress const& progress) {
+  [[gnu::cold]] void require_finite(Progress const& progress) {
     if (std::isfinite(progress.loss.main) && std::isfinite(progress.loss.mtp) &&
         std::isfinite(progress.gradient_norm))
       return;

@@ -76,13 +76,15 @@ TEST_CASE("patterns are spelled for PCRE2", "[data][pcre2_split]") {
   CHECK(spelled(R"(\u0041\x{1F600}+\x41)") == R"(\x{0041}\x{1F600}+\x41)");
   CHECK(spelled(R"( ?[^(\s|[.,!?])]+)") == R"( ?[^(\p{White_Space}|.,!?)]+)");
   CHECK(spelled("[]a][^]b]") == "[]a][^]b]");
+  CHECK(spelled(R"([\-[b]c-])") == R"([\-bc-])");
+  CHECK(spelled("[a[b]-]") == "[ab-]");
 }
 
 TEST_CASE("what PCRE2 would read in another way is refused", "[data][pcre2_split]") {
   for (char const* const pattern :
-       {R"(\w)",   R"(\h)",  R"(\R)",   R"(a\b)",  R"(\1)",       R"(\K)",     R"(\xE9)",
-        R"(\u12)", R"(\pL)", R"(\p{L)", "(?m)a",   "(?P<n>a)",    "(*ACCEPT)", "a{,2}",
-        "a{2}+",   "a{2}?",  "[a&&b]",  "[a[^b]]", "[[:alpha:]]", "[a[-z]]",   "[[a-]z]"}) {
+       {R"(\w)",  R"(\h)",   R"(\R)",       R"(a\b)",   R"(\1)",     R"(\K)",   R"(\xE9)", R"(\u12)",
+        R"(\pL)", R"(\p{L)", "(?m)a",       "(?P<n>a)", "(*ACCEPT)", "a{,2}",   "a{2}+",   "a{2}?",
+        "[a&&b]", "[a[^b]]", "[[:alpha:]]", "[a[-z]]",  "[[a-]z]",   "[a-[b]]", "[[a]-z]"}) {
     INFO(pattern);
     CHECK_THROWS_WITH(split(pattern, "a"), ContainsSubstring("not supported"));
   }
@@ -97,6 +99,8 @@ TEST_CASE("what PCRE2 would read in another way is refused", "[data][pcre2_split
 
 TEST_CASE("a pattern that takes too many steps is an error", "[data][pcre2_split]") {
   CHECK_THROWS_WITH(split("(a+a+)+[bc]", std::string(5000, 'a')), ContainsSubstring("cannot be matched"));
+  // Each match alone is cheap here; all together would take hours.
+  CHECK_THROWS_WITH(split("a+(?=b)|a", std::string(100'000, 'a')), ContainsSubstring("again and again"));
   // Much memory alone is none.
   CHECK(split("(?:a|b)+", std::string(1'000'000, 'a')).size() == 1);
 }

@@ -36,7 +36,8 @@ TEST_CASE("ids are those of the tokenizers library", "[data][tokenizer_families]
     std::string const name = entry.path().stem().string();
     Tokenizer const tokenizer = load(name);
     int wrong = 0;
-    for (json const& test : fixture(name)["cases"]) {
+    json const cases = fixture(name);
+    for (json const& test : cases["cases"]) {
       auto const text = test["text"].get<std::string>();
       INFO(name << ": " << text);
       auto const ids = tokenizer.encode(text, {.allow_special = true, .add_around = true});

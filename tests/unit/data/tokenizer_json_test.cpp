@@ -78,7 +78,9 @@ TEST_CASE("other spellings of the same file are accepted", "[data][tokenizer_jso
   for (std::size_t at; (at = pattern.find("\\r\\n")) != pattern.npos;) pattern.replace(at, 4, "\r\n");
   for (auto const& token : file["added_tokens"])
     file["model"]["vocab"][token["content"].get<std::string>()] = token["id"];
-  CHECK(parse_tokenizer_json(file.dump(), "t.json") == trained());
+  Vocabulary expected = trained().vocabulary();
+  expected.before.clear();  // a post-processor without a template
+  CHECK(parse_tokenizer_json(file.dump(), "t.json").vocabulary() == expected);
 }
 
 TEST_CASE("all that a vocabulary can say survives saving", "[data][tokenizer_json]") {
@@ -113,12 +115,12 @@ TEST_CASE("bos and eos of a post-processor are added on request", "[data][tokeni
   CHECK(tokenizer.encode("!") == std::vector<std::int32_t>{3});
 }
 
-TEST_CASE("files that break a rule are refused with the rule", "[data][tokenizer_json]") {
+TEST_CASE("row 22: files that break a rule are refused with the rule", "[data][tokenizer_json]") {
   for (char const* content : {"", "[]", "{", "3", "{\"model\": {\"vocab\": {}, \"vocab\": {}}}", "{} {}"})
     CHECK_THROWS_AS(parse_tokenizer_json(content, "t.json"), DataError);
   CHECK_THROWS_WITH(parse_tokenizer_json(std::string(100000, '['), "t.json"), ContainsSubstring("deeper"));
   CHECK_THROWS_WITH(parse_tokenizer_json("{\"a\": 1, \"a\": 2}", "t.json"),
-                    ContainsSubstring("duplicate key 'a'"));
+                    ContainsSubstring("the key 'a' is there twice"));
   refused([](json& f) { f.erase("model"); }, "no 'model'");
   refused([](json& f) { f["normalizer"] = {{"type", "NFKC"}}; }, "'NFKC'");
   refused([](json& f) { f["truncation"] = {{"max_length", 5}}; }, "truncation");

@@ -100,7 +100,7 @@ TEST_CASE("ids of the default layout", "[data][tokenizer]") {
   CHECK(t.encode("").empty());
 }
 
-TEST_CASE("special tokens in text stay text unless allowed", "[data][tokenizer]") {
+TEST_CASE("row 24: special tokens in text stay text unless allowed", "[data][tokenizer]") {
   Tokenizer const& t = trained();
   std::string const text = "a<｜fim▁begin｜>b<think><｜end▁of▁sentence｜><｜end▁of";
   for (std::int32_t const id : t.encode(text)) CHECK_FALSE(t.is_special(id));
@@ -228,7 +228,7 @@ TEST_CASE("vocabularies that break a rule are refused", "[data][tokenizer]") {
   refused([](auto& v) { v.after = {201}; }, "no added token");
 }
 
-TEST_CASE("encoding hostile text takes no quadratic time", "[data][tokenizer]") {
+TEST_CASE("row 23: encoding hostile text takes no quadratic time", "[data][tokenizer]") {
   std::string marks;
   while (marks.size() < 1'000'000) marks += "<｜";
   for (std::string const& text :

@@ -93,7 +93,13 @@ TEST_CASE("absent YaRN scales have the released code's defaults", "[interchange]
   CHECK(read(keys).mla.rope.yarn.mscale_all_dim == 0.0);
 }
 
-TEST_CASE("all that is wrong is said at once", "[interchange][config_json]") {
+TEST_CASE("YaRN by a factor of 1 is none", "[interchange][config_json]") {
+  io::Json keys = v3();
+  keys["rope_scaling"]["factor"] = 1;
+  CHECK(read(keys).mla.rope.yarn == YarnConfig{});
+}
+
+TEST_CASE("rows 20 and 21: all that is wrong is said at once", "[interchange][config_json]") {
   io::Json keys = v3();
   keys.erase("hidden_size");
   keys["kv_lora_rank"] = "512";
@@ -106,6 +112,13 @@ TEST_CASE("all that is wrong is said at once", "[interchange][config_json]") {
        {"hidden_size is missing", "kv_lora_rank is a JSON string", "num_hidden_layers is 60.5",
         "topk_method is 'best'", "hidden_act is 'gelu'", "type 'linear'"})
     CHECK_THAT(message, ContainsSubstring(part));
+
+  keys = v3();
+  for (char const* key : {"routed_scaling_factor", "n_group", "topk_group", "n_shared_experts"})
+    keys.erase(key);
+  std::string const absent = refusal(keys);
+  for (char const* key : {"routed_scaling_factor", "n_group", "topk_group", "n_shared_experts"})
+    CHECK_THAT(absent, ContainsSubstring(std::string(key) + " is missing"));
 
   keys = v3();
   keys["num_experts_per_tok"] = 300;
@@ -169,6 +182,12 @@ TEST_CASE("what other engines would silently compute otherwise is not exported",
   CHECK_THAT(refuse([](ModelConfig& c) { c.moe.selection = Selection::greedy; }),
              ContainsSubstring("sigmoid"));
   CHECK_THAT(refuse([](ModelConfig& c) { c.moe.scoring = Scoring::softmax; }), ContainsSubstring("softmax"));
+  for (auto const& [mscale, all] : {std::pair{0.0, 1.0}, {0.707, 0.0}, {0.0, 0.0}})
+    CHECK_THAT(refuse([&](ModelConfig& c) {
+                 c.mla.rope.yarn = {
+                     .factor = 4, .original_context = 64, .mscale = mscale, .mscale_all_dim = all};
+               }),
+               ContainsSubstring("rope.yarn.mscale"));
 }
 
 TEST_CASE("a header of a configuration names it and carries its card", "[interchange][config_header]") {

@@ -65,7 +65,7 @@ void check_round_trip() {
   fill(model);
   save_gguf(model, path);
   other.initialize(8);
-  load_gguf(other, path, {.access = io::Access::map});
+  load_gguf(other, path);
   CHECK(numbers_of(other) == numbers_of(model));
   CHECK(other.head().packed()[0] == model.head().packed()[0]);
   std::string const once = io::read_file(path);
@@ -126,8 +126,8 @@ TEST_CASE("tensors have the names, shapes and layouts of llama.cpp", "[interchan
   };
   REQUIRE(file.at("blk.1.attn_k_b.weight").shape == io::TensorShape{heads, latent, nope});
   REQUIRE(file.at("blk.1.attn_v_b.weight").shape == io::TensorShape{heads, value, latent});
-  auto const keys = io::values_of<float>(file.at("blk.1.attn_k_b.weight"));
-  auto const values = io::values_of<float>(file.at("blk.1.attn_v_b.weight"));
+  auto const keys = file.values_of<float>(file.at("blk.1.attn_k_b.weight"));
+  auto const values = file.values_of<float>(file.at("blk.1.attn_v_b.weight"));
   bool same = true;
   std::size_t k = 0, v = 0;
   for (int head = 0; head < heads; ++head) {
@@ -137,7 +137,7 @@ TEST_CASE("tensors have the names, shapes and layouts of llama.cpp", "[interchan
       for (int c = 0; c < latent; ++c) same = same && values[v++] == at(head, nope + u, c);
   }
   CHECK(same);
-  auto const stacked = io::values_of<float>(file.at("blk.2.ffn_down_exps.weight"));
+  auto const stacked = file.values_of<float>(file.at("blk.2.ffn_down_exps.weight"));
   auto const expert = ours("model.layers.2.mlp.experts.7.down_proj.weight");
   CHECK(file.at("blk.2.ffn_down_exps.weight").shape == io::TensorShape{12, 40, 12});
   CHECK(std::equal(expert.begin(), expert.end(), stacked.begin() + 7 * 40 * 12));
@@ -175,14 +175,18 @@ TEST_CASE("matrices in BF16 and Q8_0, with F16 where blocks do not fit", "[inter
   for (std::size_t i = 0; i < after.size(); ++i)
     if (std::abs(after[i] - before[i]) > 2.0F / 127 / 2 * 1.01F) FAIL("number " << i);
 
+  weight_slots(model)[0].values[5] = std::numeric_limits<float>::max();
+  CHECK_THAT(test::message_of<NumericError>([&] { save_gguf(model, path, {.weights = GgufWeights::bf16}); }),
+             ContainsSubstring("which BF16 cannot hold"));
   weight_slots(model)[0].values[5] = 2e7F;
   CHECK_THAT(test::message_of<NumericError>([&] { save_gguf(model, path, {.weights = GgufWeights::q8_0}); }),
              ContainsSubstring("'token_embd.weight' holds 2e+07, which Q8_0 cannot hold"));
   save_gguf(model, path);
-  CHECK(io::values_of<float>(io::GgufFile(path).at("token_embd.weight"))[5] == 2e7F);
+  io::GgufFile const again(path);
+  CHECK(again.values_of<float>(again.at("token_embd.weight"))[5] == 2e7F);
 }
 
-TEST_CASE("a file of other tensors or numbers changes nothing", "[interchange][gguf]") {
+TEST_CASE("files of other tensors or numbers are refused", "[interchange][gguf]") {
   test::TemporaryFolder const folder;
   std::string const path = folder.path + "/model.gguf";
   Cpu cpu(1);
@@ -191,23 +195,25 @@ TEST_CASE("a file of other tensors or numbers changes nothing", "[interchange][g
   fill(other);
   weight_slots(other)[3].values[2] = std::nanf("");
   save_gguf(other, path);
-  auto const before = numbers_of(model);
   CHECK_THAT(test::message_of<IoError>([&] { load_gguf(model, path); }),
              ContainsSubstring("tensor 'blk.0.attn_kv_a_mqa.weight' holds nan at index 2"));
-  CHECK(numbers_of(model) == before);
+  for (float const number : numbers_of(model)) REQUIRE(number == 0);
   load_gguf(model, path, {.allow_nonfinite = true});
 
-  io::GgufFile const file(path);
+  std::string const content = io::read_file(path);
+  io::GgufView const file(std::as_bytes(std::span(content)), path);
   std::vector<io::GgufOutput> tensors;
   for (io::GgufTensor const& t : file.tensors()) tensors.push_back(io::gguf_output(t));
   tensors[0].name = "token_embed.weight";
   tensors[1].shape = {8, 8};
   std::string const changed_path = folder.path + "/changed.gguf";
   io::write_gguf(changed_path, tensors, file.metadata());
+  auto const before = numbers_of(model);
   CHECK_THAT(test::message_of<IoError>([&] { load_gguf(model, changed_path); }),
              ContainsSubstring("1 missing, 1 unknown, 1 unfit") &&
                  ContainsSubstring("missing  'token_embd.weight' (like 'token_embed.weight')") &&
                  ContainsSubstring("'blk.0.attn_norm.weight' has shape [8, 8], the model has [64]"));
+  CHECK(std::memcmp(numbers_of(model).data(), before.data(), before.size() * sizeof(float)) == 0);
 }
 
 TEST_CASE("configurations come back from their keys", "[interchange][gguf]") {
@@ -341,6 +347,26 @@ TEST_CASE("tokenizers come back from their keys", "[interchange][gguf][tokenizer
   CHECK(types[292] == 5);
   CHECK(io::whole_number(keys.at("tokenizer.ggml.bos_token_id")) == 0);
   CHECK(io::whole_number(keys.at("tokenizer.ggml.eos_token_id")) == 1);
+
+  auto const refusal_of = [&](auto change) {
+    data::Vocabulary vocabulary = tokenizer.vocabulary();
+    change(vocabulary);
+    return test::message_of<DataError>([&] {
+      (void)gguf_tokenizer_keys(
+          data::Tokenizer(vocabulary,
+                          [](data::PreTokenizer const&) { return std::shared_ptr<data::Splitter const>(); }),
+          293);
+    });
+  };
+  using data::Vocabulary;
+  for (auto const change : {+[](Vocabulary& v) { v.pre_tokenizer.prefix_space = true; },
+                            +[](Vocabulary& v) { v.normalization = data::Normalization::nfc; },
+                            +[](Vocabulary& v) { v.ignore_merges = true; }})
+    CHECK_THAT(refusal_of(change), ContainsSubstring("another way than DeepSeek-V3's"));
+  CHECK_THAT(refusal_of([](Vocabulary& v) { v.added[1].lstrip = true; }),
+             ContainsSubstring("added token 1 takes in"));
+  CHECK_THAT(refusal_of([](Vocabulary& v) { v.before = {2}; }),
+             ContainsSubstring("other tokens around a text"));
 
   test::TemporaryFolder const folder;
   std::string const path = folder.path + "/model.gguf";

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "aeth/backend/cpu.hpp"
+#include "aeth/data/bpe_trainer.hpp"
+#include "aeth/interchange/hugging_face_tokenizer.hpp"
 #include "aeth/interchange/to_hugging_face.hpp"
 #include "aeth/model/model.hpp"
 #include "support/catch.hpp"
@@ -134,7 +136,7 @@ TEST_CASE("an export in F32 comes back byte for byte, in one file or many", "[in
                         [](auto const& l) { return l.fate == Fate::left_out; }) == 2);
     CHECK(other.head().packed()[0] == model.head().packed()[0]);
   }
-  CHECK(io::TensorFiles(folder.path + "/200000").files() > 2);
+  CHECK(io::TensorFiles(folder.path + "/200000").files().size() > 2);
   CHECK_THAT(test::message_of<IoError>([&] { save_hugging_face(model, nullptr, folder.path + "/1"); }),
              ContainsSubstring("is there already"));
 }
@@ -307,13 +309,17 @@ TEST_CASE("tensors that do not fit are all named before a weight changes", "[int
                                                         io::DType::f8_e4m3,
                                                         {32, 64},
                                                         std::span(draft.bytes[0]).first(2048)};
+  draft.at("model.layers.1.input_layernorm.weight") = {
+      "model.layers.1.input_layernorm.weight", io::DType::f8_e4m3, {32}, std::span(draft.bytes[0]).first(32)};
+  draft.add<float>("model.layers.1.input_layernorm.weight_scale_inv", {1}, {1.0f});
   std::string const path = folder.path + "/bad.safetensors";
   draft.write(path);
   std::string const message = refusal(model, path);
   for (char const* part :
        {"missing  'model.layers.0.mlp.up_proj.weight' (like 'model.layers.0.mlp.upp_proj.weight')",
         "'model.norm.weight' has shape [1, 32], the model needs [32]", "has type I32; F64, F32",
-        "unknown  'model.layers.77.extra'", "has type F8_E4M3, but there are no scales"})
+        "unknown  'model.layers.77.extra'", "has type F8_E4M3, but there are no scales",
+        "'model.layers.1.input_layernorm.weight' has type F8_E4M3, which only matrices have"})
     CHECK_THAT(message, ContainsSubstring(part));
   CHECK(numbers_of(model) == before);
 }
@@ -335,4 +341,65 @@ TEST_CASE("values that are not finite are named, or allowed", "[interchange][hug
   CHECK_THAT(test::message_of<NumericError>([&] { save_hugging_face(model, nullptr, folder.path + "/x"); }),
              ContainsSubstring("experts.3.down_proj.weight holds a value that is not finite at index 100"));
   CHECK_FALSE(std::filesystem::exists(folder.path + "/x"));
+}
+
+TEST_CASE("a value that is not finite ends the reading of a large model", "[interchange][read_tensors]") {
+  constexpr Index rows = 4096, columns = 8192;  // 128 MiB: many more pieces than are read ahead
+  test::TemporaryFolder const folder;
+  std::string const path = folder.path + "/large.safetensors";
+  std::vector<float> values(rows * columns, 1.0F);
+  std::size_t const bad = values.size() / 2 + 7;
+  values[bad] = std::numeric_limits<float>::infinity();
+  io::write_safetensors(path, std::vector{io::tensor_entry<float>("w", {rows, columns}, values)});
+  io::TensorFiles const files(path);
+  TensorPlan plan;
+  plan.expected.push_back({.name = "w", .rows = rows, .cols = columns});
+  plan.sources.push_back({.tensor = files.find("w")});
+  Cpu cpu(3);
+  std::vector<float> out(values.size());
+  std::vector<float*> const destinations{out.data()};
+  auto const read = [&](bool allow) {
+    read_tensors<float>(cpu, files, plan, std::span<float* const>(destinations), allow, [](std::size_t) {});
+  };
+  CHECK_THAT(test::message_of<IoError>([&] { read(false); }),
+             ContainsSubstring(text("holds inf at index ", bad)));
+  read(true);
+  CHECK(out == values);
+}
+
+TEST_CASE("an export's path may end with slashes", "[interchange][hugging_face]") {
+  test::TemporaryFolder const folder;
+  Cpu cpu(1);
+  TestModel model(cpu), other(cpu);
+  fill(model, 7);
+  save_hugging_face(model, nullptr, folder.path + "/out//", {.type = WeightType::f32});
+  (void)load_hugging_face(other, folder.path + "/out/");
+  CHECK(numbers_of(other) == numbers_of(model));
+  CHECK(folder.entries() == 1);
+}
+
+TEST_CASE("a folder's tokenizer_config.json says what stands around a text", "[interchange][tokenizer]") {
+  test::TemporaryFolder const folder;
+  data::BpeTrainer trainer;
+  trainer.add("int main() {}\n");
+  data::Vocabulary vocabulary = trainer.train({.vocab_size = 270}).vocabulary();
+  CHECK(vocabulary.before == std::vector<std::int32_t>{0});
+  vocabulary.before.clear();
+  data::save_tokenizer_json(data::Tokenizer(vocabulary), folder.path + "/tokenizer.json");
+  CHECK(load_hugging_face_tokenizer(folder.path).vocabulary() == vocabulary);
+  auto const with_config = [&](std::string const& content) {
+    io::write_file_atomic(folder.path + "/tokenizer_config.json", content);
+    return load_hugging_face_tokenizer(folder.path).vocabulary();
+  };
+  CHECK(with_config("{\"add_bos_token\":false}") == vocabulary);
+  std::string const bos(data::special::bos), eos(data::special::eos);
+  auto const both = with_config(text("{\"add_bos_token\":true,\"bos_token\":{\"content\":\"", bos,
+                                     "\"},\"add_eos_token\":true,\"eos_token\":\"", eos, "\"}"));
+  CHECK(both.before == std::vector<std::int32_t>{0});
+  CHECK(both.after == std::vector<std::int32_t>{1});
+  CHECK_THAT(test::message_of<DataError>([&] { (void)with_config("{\"add_bos_token\":true}"); }),
+             ContainsSubstring("there is no bos_token"));
+  CHECK_THAT(
+      test::message_of<DataError>([&] { (void)with_config("{\"add_bos_token\":true,\"bos_token\":\"x\"}"); }),
+      ContainsSubstring("no added token"));
 }

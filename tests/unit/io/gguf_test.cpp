@@ -258,19 +258,25 @@ TEST_CASE("tensors are written in order, aligned, and read back", "[io][gguf]") 
                                         output("i", io::GgmlType::i8, {5}, "abcde")};
     io::GgufMetadata const metadata{{"general.alignment", alignment}, {"k", true}};
     io::write_gguf(path, tensors, metadata);
-    io::GgufFile const file(path, io::Access::map);
+    std::string const content = io::read_file(path);
+    io::GgufFile const on_disk(path);
+    io::GgufView const file(as_bytes(content), path);
     CHECK(file.metadata() == metadata);
+    CHECK(on_disk.metadata() == metadata);
     REQUIRE(file.tensors().size() == 3);
     CHECK(file.tensors()[1].name == "q");
-    CHECK(file.at("q").shape == io::TensorShape{1, 2, 32});
-    CHECK(file.at("i").bytes.size() == 5);
-    CHECK(io::read_file(path).size() % alignment == 0);
-    for (io::GgufTensor const& t : file.tensors())
-      CHECK(reinterpret_cast<std::uintptr_t>(t.bytes.data()) % alignment == 0);
+    CHECK(on_disk.at("q").shape == io::TensorShape{1, 2, 32});
+    CHECK(on_disk.at("i").size == 5);
+    CHECK(content.size() % alignment == 0);
+    for (io::GgufPlace const& t : on_disk.tensors()) {
+      CHECK(t.offset % alignment == 0);
+      CHECK(file.find(t.name)->bytes.data() == as_bytes(content).data() + t.offset);
+      CHECK(file.find(t.name)->bytes.size() == t.size);
+    }
     std::vector<io::GgufOutput> again;
     for (io::GgufTensor const& t : file.tensors()) again.push_back(io::gguf_output(t));
-    CHECK(written(again, file.metadata()) == io::read_file(path));
-    CHECK_THAT(test::message_of<IoError>([&] { (void)file.at("v"); }), ContainsSubstring("no tensor 'v'"));
+    CHECK(written(again, file.metadata()) == content);
+    CHECK_THAT(test::message_of<IoError>([&] { (void)on_disk.at("v"); }), ContainsSubstring("no tensor 'v'"));
   }
   CHECK(folder.entries() == 1);
 }
@@ -359,6 +365,40 @@ TEST_CASE("a file is refused by name", "[io][gguf]") {
              ContainsSubstring(path + ": truncated"));
   CHECK_THAT(test::message_of<IoError>([&] { io::GgufFile const file(folder.path + "/none"); }),
              ContainsSubstring("No such file"));
+}
+
+TEST_CASE("headers of any length are read, up to a limit", "[io][gguf]") {
+  test::TemporaryFolder const folder;
+  std::string const path = folder.path + "/model.gguf";
+  for (std::size_t const length : {std::size_t{1} << 19, std::size_t{3} << 20, std::size_t{5} << 20}) {
+    std::vector<io::GgufOutput> const tensors{output("w", io::GgmlType::f32, {1}, std::string(4, '\0'))};
+    io::GgufMetadata const metadata{{"long", std::string(length, 'x')},
+                                    {"z", std::vector<std::uint64_t>(length / 8)}};
+    io::write_gguf(path, tensors, metadata);
+    io::GgufFile const file(path);
+    CHECK(file.metadata() == metadata);
+    CHECK(file.values_of<double>(file.at("w")) == std::vector<double>{0});
+  }
+  // The length of a text that the file has room for, though no header: a hole on the disk, never read as a whole.
+  std::string damaged = io::read_file(path).substr(0, 64);
+  std::uint64_t const announced = std::uint64_t{1} << 33;
+  std::memcpy(damaged.data() + 24 + 8 + 4 + 4, &announced, 8);
+  io::write_file_atomic(path, damaged);
+  std::filesystem::resize_file(path, announced + 4096);
+  CHECK_THAT(test::message_of<io::GgufError>([&] { io::GgufFile const file(path); }),
+             ContainsSubstring("damaged or longer than 268435456 bytes"));
+}
+
+TEST_CASE("a file that is shortened while it is open is an error", "[io][gguf]") {
+  test::TemporaryFolder const folder;
+  std::string const path = folder.path + "/model.gguf";
+  std::vector<io::GgufOutput> const tensors{
+      output("w", io::GgmlType::f32, {65536}, std::string(262144, '\0'))};
+  io::write_gguf(path, tensors, {});
+  io::GgufFile const file(path);
+  std::filesystem::resize_file(path, 4096);
+  CHECK_THAT(test::message_of<IoError>([&] { (void)file.values_of<float>(file.at("w")); }),
+             ContainsSubstring("it ends at byte 4096"));
 }
 
 TEST_CASE("the seeds of the fuzz target reach both ends", "[io][gguf][fuzz]") {

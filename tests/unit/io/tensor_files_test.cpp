@@ -50,7 +50,7 @@ TEST_CASE("shards are one list of tensors, read piece by piece", "[io][tensor_fi
   TensorFiles moved(checkpoint.folder.path);
   TensorFiles const files = std::move(moved);
   REQUIRE(files.tensors().size() == 4);
-  CHECK(files.files() == 2);
+  CHECK(files.files().size() == 2);
   StoredTensor const* const c = files.find("c");
   REQUIRE(c != nullptr);
   CHECK(c->shape == TensorShape{2, 3});
@@ -62,7 +62,7 @@ TEST_CASE("shards are one list of tensors, read piece by piece", "[io][tensor_fi
   CHECK_THROWS_AS(files.read(*c, 20, std::as_writable_bytes(std::span(part))), ShapeError);
 }
 
-TEST_CASE("index and shards must agree", "[io][tensor_files]") {
+TEST_CASE("row 12: index and shards must agree", "[io][tensor_files]") {
   Checkpoint checkpoint;
   checkpoint.index({{"a", "one.safetensors"}, {"b", "one.safetensors"}, {"c", "two.safetensors"}});
   CHECK_THAT(checkpoint.refusal(), ContainsSubstring("tensor 'd' is not listed there"));
@@ -80,7 +80,7 @@ TEST_CASE("index and shards must agree", "[io][tensor_files]") {
   }
 }
 
-TEST_CASE("no shard is opened outside the folder", "[io][tensor_files]") {
+TEST_CASE("row 12: no shard is opened outside the folder", "[io][tensor_files]") {
   Checkpoint checkpoint;
   for (char const* name :
        {"../one.safetensors", "/etc/passwd", "..", ".", "", "a/../one.safetensors", "a\\b"}) {

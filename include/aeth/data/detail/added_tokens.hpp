@@ -32,6 +32,12 @@ namespace aeth::data::detail {
   return {};
 }
 
+/// An added token in a text, or what is between two of them.
+struct PartOfText {
+  std::string_view text;
+  std::int32_t id = -1;  ///< of the token
+};
+
 /// The added tokens that are looked for in one pass over a text.
 ///
 /// source   which of several matches counts, what lstrip, rstrip and single_word do: the `tokenizers` library
@@ -40,7 +46,7 @@ class AddedTokens {
   AddedTokens() = default;
 
   /// Those tokens of a vocabulary whose `normalized` is as said.
-  AddedTokens(Vocabulary const& vocabulary, bool normalized) {
+  [[gnu::cold]] AddedTokens(Vocabulary const& vocabulary, bool normalized) {
     for (AddedToken const& token : vocabulary.added) {
       if (token.normalized != normalized) continue;
       std::string const& spelling = vocabulary.tokens[static_cast<std::size_t>(token.id)];
@@ -58,13 +64,12 @@ class AddedTokens {
     return found != tokens_.end() && found->first == spelling ? found->second.id : -1;
   }
 
-  /// Calls found(id) for the tokens of a text and plain(std::string_view) for what is between them, in order.
-  /// At each place the longest spelling counts. Cost: linear.
-  template <class Plain, class Found>
-  void split(std::string_view text, Plain const& plain, Found const& found) const {
-    if (tokens_.empty()) return text.empty() ? void() : plain(text);
+  /// The tokens of a text and what is between them, in order. At each place the longest spelling counts.
+  /// Cost: linear.
+  [[nodiscard]] std::vector<PartOfText> split(std::string_view text) const {
+    std::vector<PartOfText> parts;
     std::size_t done = 0;
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t at = tokens_.empty() ? text.size() : 0; at < text.size();) {
       if (!starts_[static_cast<unsigned char>(text[at])]) {
         ++at;
         continue;
@@ -81,11 +86,12 @@ class AddedTokens {
           begin -= character_before(text, begin).length;
       if (token->rstrip)
         while (end < text.size() && is_blank(decode_utf8(text, end))) end += decode_utf8(text, end).length;
-      if (done < begin) plain(text.substr(done, begin - done));
-      found(token->id);
+      if (done < begin) parts.push_back({text.substr(done, begin - done)});
+      parts.push_back({text.substr(begin, end - begin), token->id});
       done = end;
     }
-    if (done < text.size()) plain(text.substr(done));
+    if (done < text.size()) parts.push_back({text.substr(done)});
+    return parts;
   }
 
  private:

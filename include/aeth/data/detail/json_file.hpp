@@ -1,20 +1,16 @@
-/// What readers of one JSON file share: parsing with limits, members that must be there, messages with the file's name.
+/// What readers of one JSON file share: members that must be there, messages with the file's name.
 #pragma once
 
 #include <string>
 #include <string_view>
-#include <unordered_set>
-#include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "aeth/core/error.hpp"
 #include "aeth/core/text.hpp"
-#include "aeth/data/detail/excerpt.hpp"
+#include "aeth/io/json.hpp"
 
 namespace aeth::data::detail {
 
-using Json = nlohmann::json;
+using io::Json;
 
 /// Base of the readers; all messages begin with the name of the file.
 class JsonFile {
@@ -27,25 +23,9 @@ class JsonFile {
     if (!condition) throw DataError(text(name_, ": ", parts...));
   }
 
-  /// Parses with a limit on depth, and without the silent choice among equal keys.
+  /// Errors: as io::parse_json().
   [[nodiscard]] Json parse(std::string_view content) const {
-    constexpr int max_depth = 64;
-    std::vector<std::unordered_set<std::string>> keys;
-    auto const check = [&](int depth, Json::parse_event_t event, Json& value) {
-      require(depth <= max_depth, "JSON deeper than ", max_depth, " levels; this is no tokenizer");
-      if (event == Json::parse_event_t::object_start) keys.emplace_back();
-      if (event == Json::parse_event_t::object_end) keys.pop_back();
-      if (event == Json::parse_event_t::key)
-        require(keys.back().insert(value.get_ref<std::string&>()).second, "duplicate key '",
-                Excerpt{value.get_ref<std::string&>()}, "'; remove one of them");
-      return true;
-    };
-    try {
-      return Json::parse(content, check);
-    } catch (Json::exception const& error) {
-      throw DataError(
-          text(name_, ": not valid JSON (", Excerpt{error.what()}, "); fetch or save the file again"));
-    }
+    return io::parse_json<DataError>(content, name_);
   }
 
   [[nodiscard]] Json const& member(Json const& object, char const* key, char const* where) const {

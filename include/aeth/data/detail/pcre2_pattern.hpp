@@ -85,10 +85,14 @@ class Pcre2Pattern {
   void in_class(char c) {
     if (c == ']') {
       require(depth_ == 1 || out_.back() != '-', "- at the end of a class inside a class");
-      return --depth_ == 0 ? take(1) : replace(1, "");
+      if (--depth_ == 0) return take(1);
+      replace(1, "");
+      require(!follows("-") || follows("-]"), "- after a class inside a class");
+      return;
     }
     require(!follows("&&"), "&& in a class");
     if (c == '[') {
+      require(out_.back() != '-' || out_.ends_with("\\-"), "- before a class inside a class");
       for (char const* const inner : {"[^", "[:", "[]", "[-"})
         require(!follows(inner), "this class inside a class");
       ++depth_;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "aeth/data/detail/excerpt.hpp"
 #include "aeth/data/detail/json_file.hpp"
 
 namespace aeth::data::detail {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "aeth/data/detail/excerpt.hpp"
 #include "aeth/data/detail/json_file.hpp"
 #include "aeth/data/split_step.hpp"
 

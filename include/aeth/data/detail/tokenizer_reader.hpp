@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "aeth/data/detail/byte_alphabet.hpp"
+#include "aeth/data/detail/excerpt.hpp"
 #include "aeth/data/detail/json_file.hpp"
 #include "aeth/data/detail/post_processor_reader.hpp"
 #include "aeth/data/detail/pre_tokenizer_reader.hpp"
@@ -105,7 +106,7 @@ class TokenizerReader : JsonFile {
     std::sort(result_.added.begin(), result_.added.end(),
               [](auto const& a, auto const& b) { return a.id < b.id; });
     for (auto const& [spelled, number] : vocab.items()) {
-      std::size_t const id = place(number, "model.vocab: '", spelled, "'");
+      std::size_t const id = place(number, "model.vocab: '", Excerpt{spelled}, "'");
       if (used[id] == 1 && result_.tokens[id] == spelled) {
         used[id] = 2;
         continue;

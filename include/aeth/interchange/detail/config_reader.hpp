@@ -25,7 +25,7 @@ struct ConfigJson {
   bool tied_embeddings = false;  ///< tie_word_embeddings: the head is the embedding
   bool fp8 = false;              ///< quantization_config: E4M3 codes with `weight_scale_inv`
   ScaleForm scale_form = ScaleForm::any;
-  io::Json keys;  ///< everything, in the file's order
+  io::Json keys;  ///< everything, sorted by key
 };
 
 namespace detail {
@@ -108,6 +108,10 @@ class ConfigReader {
       c.dense_layers = c.layers;
       return;
     }
+    if (!v2)  // whose defaults differ between the code that was released and that of other engines
+      for (char const* const key :
+           {"n_shared_experts", "n_group", "topk_group", "routed_scaling_factor", "first_k_dense_replace"})
+        if (!root_.contains(key)) complain(key, " is missing");
     c.moe.shared = whole(root_, "n_shared_experts", 0);
     c.moe.top_k = whole("num_experts_per_tok");
     c.moe.groups = whole(root_, "n_group", 1);
@@ -156,6 +160,7 @@ class ConfigReader {
       complain("rope_scaling.attention_factor is given; only factors that follow from mscale are supported");
     if (scaling.contains("truncate") && scaling["truncate"] != true)
       complain("rope_scaling.truncate is not true; DeepSeek's ramp begins and ends at whole dimensions");
+    if (rope.yarn.factor == 1.0) rope.yarn = {};  // nothing is stretched, whatever the rest says
   }
 
   void read_quantization() {

@@ -103,7 +103,11 @@ class OutgoingWriter {
     std::vector<Stored> out((std::min)(piece, values.size()));
     for (std::size_t at = 0; at < values.size(); at += piece) {
       std::size_t const count = (std::min)(piece, values.size() - at);
-      for (std::size_t i = 0; i < count; ++i) out[i] = Stored(static_cast<float>(values[at + i]));
+      for (std::size_t i = 0; i < count; ++i) {
+        out[i] = Stored(static_cast<float>(values[at + i]));
+        expect<NumericError>(std::isfinite(static_cast<float>(out[i])), "export: ", values[at + i],
+                             " is beyond the range of the stored type; export in f32");
+      }
       file.write(std::as_bytes(std::span(out).first(count)));
     }
   }

@@ -17,6 +17,7 @@
 #include "aeth/core/math.hpp"
 #include "aeth/io/detail/gguf_cursor.hpp"
 #include "aeth/io/ggml_type.hpp"
+#include "aeth/io/gguf_tensor.hpp"
 #include "aeth/io/gguf_value.hpp"
 
 namespace aeth::io {
@@ -34,21 +35,12 @@ inline constexpr std::string_view gguf_alignment_key = "general.alignment";
 
 namespace detail {
 
-/// A tensor with the place of its bytes behind the header.
-struct GgufPlace {
-  std::string name;
-  GgmlType type = GgmlType::f32;
-  TensorShape shape;
-  std::uint64_t offset = 0;
-  std::uint64_t size = 0;
-};
-
 struct GgufHeader {
   std::uint32_t version = 0;
   std::uint64_t alignment = default_gguf_alignment;
   std::uint64_t data_begin = 0;
   GgufMetadata metadata;
-  std::vector<GgufPlace> tensors;
+  std::vector<GgufPlace> tensors;  ///< offsets from data_begin on
 };
 
 template <class T>
@@ -175,10 +167,11 @@ inline void check_gguf_places(GgufCursor const& in, GgufHeader const& header, st
             " of the data, but the file has ", data, " bytes of it");
 }
 
-/// Reads and checks everything but the tensors' bytes.
+/// Reads and checks everything but the tensors' bytes from the beginning of a file of `file_size` bytes.
 ///
-/// errors   GgufError
-[[nodiscard]] inline GgufHeader read_gguf_header(std::span<std::byte const> bytes, std::string_view file) {
+/// errors   GgufError; GgufFault::truncated or over_limit if the beginning ends within the header
+[[nodiscard]] inline GgufHeader read_gguf_header(std::span<std::byte const> bytes, std::uint64_t file_size,
+                                                 std::string_view file) {
   GgufCursor in(bytes, file);
   GgufHeader out;
   if (std::uint32_t const magic = in.number<std::uint32_t>("the magic"); magic != 0x46554747)  // "GGUF"
@@ -204,12 +197,12 @@ inline void check_gguf_places(GgufCursor const& in, GgufHeader const& header, st
     if (!names.insert(t.name).second)
       in.fail(GgufFault::duplicate, "tensor ", in_quotes(t.name), " is in the header twice");
   // The padding before the data may be missing where no data follow.
-  out.data_begin = tensors == 0 ? min(round_up(in.at(), out.alignment), std::uint64_t{bytes.size()})
-                                : round_up(in.at(), out.alignment);
-  if (out.data_begin > bytes.size())
+  out.data_begin =
+      tensors == 0 ? min(round_up(in.at(), out.alignment), file_size) : round_up(in.at(), out.alignment);
+  if (out.data_begin > file_size)
     in.fail(GgufFault::truncated, "the data must begin at byte ", out.data_begin, ", the file has ",
-            bytes.size(), " bytes");
-  check_gguf_places(in, out, bytes.size());
+            file_size, " bytes");
+  check_gguf_places(in, out, file_size);
   return out;
 }
 
