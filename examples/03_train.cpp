@@ -161,7 +161,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--pattern", a.patterns, "File names to take from the folder")
       ->capture_default_str()
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_option("--field", a.field, "Field of JSON lines that holds the text")->capture_default_str();
   app.add_flag("--skip-bad-lines", a.skip_bad_lines, "Leave out bad lines of JSON lines instead of stopping");
   app.add_option("--out", a.folder, "Where tokenizer, checkpoints, metrics and pictures go")

@@ -45,7 +45,8 @@ int main(int argc, char** argv) {
   app.add_option("prompt", a.prompt, "Text to continue; empty = the beginning of a document");
   app.add_option("--prefix", a.prefix, "Infilling: text before the gap");
   app.add_option("--suffix", a.suffix, "Infilling: text after the gap");
-  app.add_option("--model", a.folder, "Folder that aeth_train wrote (--out), or a Hugging Face folder")
+  app.add_option("--model", a.folder,
+                 "Folder that aeth_train wrote (--out), Hugging Face folder, or GGUF file")
       ->capture_default_str();
   app.add_option("--max-tokens", o.max_tokens, "Longest answer")->capture_default_str();
   app.add_option("--temperature", o.sampler.temperature, "0 = always the most likely token")
@@ -56,7 +57,9 @@ int main(int argc, char** argv) {
   app.add_option("--min-p", o.sampler.min_p, "Keep tokens this likely relative to the first")
       ->capture_default_str();
   app.add_option("--seed", o.sampler.seed, "Of the sampler")->capture_default_str();
-  app.add_option("--stop", o.stop, "End before this text->take_all(); may be given several times");
+  app.add_option("--stop", o.stop, "End before this text; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_option("--cache", a.cache, "latent: small and fast; expanded: bit for bit as in training")
       ->check(CLI::IsMember({"latent", "expanded"}))
       ->capture_default_str();

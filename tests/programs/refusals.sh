@@ -55,6 +55,9 @@ echo '{"other": "text"}' >"$work/field.jsonl"
 # The vocabulary is larger than this text supports: said, and trained all the same.
 expect 0 "supports only" "$train" --data "$work/text" --out "$work/run" "${quick[@]}" --save-every 2
 expect 0 "" "$generate" --model "$work/run" --max-tokens 4 "int"
+# Both stop texts count, and neither takes the prompt for another one.
+stopped=$("$generate" --model "$work/run" --temperature 0 --stop u --stop = --max-tokens 40 "int v" 2>/dev/null)
+expect 0 "" test "${stopped:0:5}" = "int v" -a "$stopped" = "${stopped//[u=]/}"
 expect 2 "temperature" "$generate" --model "$work/run" --temperature -1 "int"
 expect 2 "context" "$generate" --model "$work/run" --max-tokens 1000000 "int"
 expect 6 "nothing_here" "$generate" --model "$work/nothing_here" "int"
