@@ -24,7 +24,7 @@ namespace aeth::interchange {
 /// errors   ConfigError that lists the fields in which config.json and the model differ; IoError as TensorFiles, and
 ///          one that lists all missing, unknown and unfit tensors, before a weight changes; IoError as
 ///          read_tensors(), after which all weights are zero
-/// cost     reads each byte once on all threads, and copies of embedding and head (MTP, tied) once more; memory: the model and 32 MiB
+/// cost     reads each byte once on all threads; memory: the model and 32 MiB
 template <class M>
 Ledger load_hugging_face(M& model, std::string const& path, LoadOptions const& options = {}) {
   io::TensorFiles const files(path);

@@ -69,6 +69,8 @@ void convert_rows(io::TensorFiles const& files, TensorSource const& source, std:
 struct Piece {
   std::size_t tensor;
   std::uint64_t row, rows;
+  RequiredCopy const* pair =
+      nullptr;  ///< not to be stored: rows of the copy, to be compared with the tensor's
 };
 
 /// What is read of the files for a plan, in order.
@@ -82,23 +84,28 @@ struct PieceList {
   std::vector<Group> groups;
 };
 
+/// Adds rows of a tensor of the plan that are stored with `row_bytes` each from `begin` on. Returns their bytes.
+inline std::uint64_t add_pieces(PieceList& out, TensorPlan const& plan, std::size_t tensor,
+                                io::StoredTensor const& stored, std::uint64_t first_row,
+                                RequiredCopy const* pair) {
+  auto const all = static_cast<std::uint64_t>(plan.expected[tensor].rows),
+             columns = static_cast<std::uint64_t>(plan.expected[tensor].cols);
+  std::uint64_t const rows = max(std::uint64_t{1}, piece_elements / columns),
+                      row_bytes = columns * (io::bits_of(stored.dtype) / 8);
+  for (std::uint64_t row = 0; row < all; row += rows) {
+    std::uint64_t const count = min(rows, all - row);
+    out.pieces.push_back({tensor, row, count, pair});
+    out.places.push_back({stored.file, stored.offset + (first_row + row) * row_bytes, count * row_bytes});
+  }
+  return all * row_bytes;
+}
+
 [[nodiscard]] inline PieceList cut_into_pieces(TensorPlan const& plan) {
   constexpr std::uint64_t group_bytes = std::uint64_t{32} << 20;
   PieceList out;
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < plan.expected.size(); ++i) {
-    TensorSource const& source = plan.sources[i];
-    auto const all = static_cast<std::uint64_t>(plan.expected[i].rows),
-               columns = static_cast<std::uint64_t>(plan.expected[i].cols);
-    std::uint64_t const rows = max(std::uint64_t{1}, piece_elements / columns),
-                        row_bytes = columns * (io::bits_of(source.tensor->dtype) / 8);
-    for (std::uint64_t row = 0; row < all; row += rows) {
-      std::uint64_t const count = min(rows, all - row);
-      out.pieces.push_back({i, row, count});
-      out.places.push_back({source.tensor->file, source.tensor->offset + (source.first_row + row) * row_bytes,
-                            count * row_bytes});
-    }
-    bytes += all * row_bytes;
+    bytes += add_pieces(out, plan, i, *plan.sources[i].tensor, plan.sources[i].first_row, nullptr);
     if (bytes < group_bytes && i + 1 < plan.expected.size()) continue;
     out.groups.push_back({out.pieces.size(), i + 1});
     bytes = 0;
@@ -106,20 +113,28 @@ struct PieceList {
   return out;
 }
 
-/// Throws unless two tensors of the files hold the same numbers.
-inline void expect_copy(io::TensorFiles const& files, RequiredCopy const& pair) {
-  bool same = pair.copy->shape == pair.original->shape && pair.copy->dtype == pair.original->dtype;
-  constexpr std::uint64_t part = std::uint64_t{1} << 20;
-  std::vector<std::byte> a(part), b(part);
-  for (std::uint64_t at = 0; same && at < pair.copy->size; at += part) {
-    auto const count = static_cast<std::size_t>((std::min)(part, pair.copy->size - at));
-    files.read(*pair.copy, at, std::span(a).first(count));
-    files.read(*pair.original, at, std::span(b).first(count));
-    same = std::memcmp(a.data(), b.data(), count) == 0;
-  }
+/// errors   IoError that names a copy and its original, unless they are the same
+inline void expect_copy(bool same, io::TensorFiles const& files, RequiredCopy const& pair) {
   expect<IoError>(same, files.path_of(*pair.copy), ": tensor ", io::in_quotes(pair.copy->name),
                   " differs from ", io::in_quotes(pair.original->name),
                   ", which stands for both in a model; such a checkpoint cannot be used");
+}
+
+/// Adds the copies, which are compared when all tensors are in memory.
+///
+/// errors   IoError for a copy of another shape or of a type that is not read
+template <class T>
+void add_copies(PieceList& out, io::TensorFiles const& files, TensorPlan const& plan) {
+  for (RequiredCopy const& pair : plan.copies) {
+    auto const found =
+        std::find_if(plan.sources.begin(), plan.sources.end(),
+                     [&](TensorSource const& source) { return source.tensor == pair.original; });
+    expect_copy(found != plan.sources.end() && pair.copy->shape == pair.original->shape &&
+                    io::is_readable_as<T>(pair.copy->dtype),
+                files, pair);
+    (void)add_pieces(out, plan, static_cast<std::size_t>(found - plan.sources.begin()), *pair.copy, 0, &pair);
+  }
+  if (!plan.copies.empty()) out.groups.push_back({out.pieces.size(), plan.expected.size()});
 }
 
 }  // namespace detail
@@ -130,29 +145,41 @@ inline void expect_copy(io::TensorFiles const& files, RequiredCopy const& pair) 
 ///
 /// errors   IoError for a tensor that cannot be read; IoError naming tensor and index for a value that is not
 ///          finite as T, unless allowed; IoError for a copy that differs. Destinations are then partly filled.
-/// cost     reads each byte once, copies of tensors twice; memory: 32 MiB beside the destinations, more if a row has more than 16 MiB
+/// cost     reads each byte once; memory: 32 MiB beside the destinations, more if a row has more than 16 MiB
 template <class T, class B, class Ready>
 void read_tensors(B& backend, io::TensorFiles const& files, TensorPlan const& plan,
                   std::span<T* const> destinations, bool allow_nonfinite, Ready const& ready) {
-  for (RequiredCopy const& pair : plan.copies) detail::expect_copy(files, pair);
   detail::PieceList list = detail::cut_into_pieces(plan);
+  detail::add_copies<T>(list, files, plan);
   io::ReadAhead ahead(files.files(), std::move(list.places));
-  auto const take_in = [&](std::size_t index, std::span<std::byte const> bytes, std::vector<float>& scales) {
+  struct Scratch {
+    std::vector<float> scales;
+    std::vector<T> copy;
+  };
+  auto const take_in = [&](std::size_t index, std::span<std::byte const> bytes, Scratch& scratch) {
     detail::Piece const& piece = list.pieces[index];
     TensorSource const& source = plan.sources[piece.tensor];
     auto const columns = static_cast<std::uint64_t>(plan.expected[piece.tensor].cols);
     std::uint64_t const begin = piece.row * columns, count = piece.rows * columns;
     T* const out = destinations[piece.tensor] + begin;
-    detail::convert_rows(files, source, columns, piece.row, piece.rows, bytes, allow_nonfinite, out, scales);
+    if (piece.pair) {
+      io::StoredTensor const& copy = *piece.pair->copy;
+      scratch.copy.resize(static_cast<std::size_t>(count));
+      io::copy_values<T>({copy.name, copy.dtype, {}, bytes}, 0, scratch.copy.size(), scratch.copy.data());
+      return detail::expect_copy(std::memcmp(scratch.copy.data(), out, scratch.copy.size() * sizeof(T)) == 0,
+                                 files, *piece.pair);
+    }
+    detail::convert_rows(files, source, columns, piece.row, piece.rows, bytes, allow_nonfinite, out,
+                         scratch.scales);
     if (!allow_nonfinite)
       io::expect_finite(out, count, source.tensor->name, source.first_row * columns + begin,
                         files.path_of(*source.tensor));
   };
   for (auto const& group : list.groups) {
     backend.parallel(backend.threads(), [&](Index, int) {
-      std::vector<float> scales;
+      Scratch scratch;
       ahead.work_through(group.pieces, [&](std::size_t index, std::span<std::byte const> bytes) {
-        take_in(index, bytes, scales);
+        take_in(index, bytes, scratch);
       });
     });
     ready(group.tensors);
