@@ -256,13 +256,8 @@ void load_gguf(M& model, std::string const& path, LoadOptions const& options = {
   if (!options.allow_other_config) expect_gguf_config(file.metadata(), M::config, path);
   auto const plans = gguf_plan(M::config);
   auto const tensors = detail::match_tensors(plans, file);
-  try {
-    detail::read_gguf(model, file, plans, tensors, options.allow_nonfinite);
-  } catch (...) {
-    for (auto const& slot : weight_slots(model)) std::fill(slot.values.begin(), slot.values.end(), 0);
-    model.prepare();
-    throw;
-  }
+  detail::load_or_clear(model,
+                        [&] { detail::read_gguf(model, file, plans, tensors, options.allow_nonfinite); });
   model.prepare();
 }
 

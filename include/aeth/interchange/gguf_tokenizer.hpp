@@ -121,8 +121,8 @@ class GgufTokenizerReader {
 
 /// The keys of a tokenizer for a model with `vocab_size` rows; ids beyond the tokenizer's become unused ones.
 ///
-/// errors   ConfigError if the tokenizer has more ids; DataError if it is of another family than DeepSeek-V3's, whose name
-///          the file gives, if it has no bos or eos, if an added token is not UTF-8, or if two tokens are spelled alike
+/// errors   ConfigError if the tokenizer has more ids; DataError if it is of another family than DeepSeek-V3's,
+///          whose name the file gives, if it has no bos or eos, if an added token is not UTF-8, or if two tokens are spelled alike
 [[nodiscard]] inline io::GgufMetadata gguf_tokenizer_keys(data::Tokenizer const& tokenizer, int vocab_size) {
   data::Vocabulary const& v = tokenizer.vocabulary();
   expect<ConfigError>(tokenizer.size() <= vocab_size, "gguf: the tokenizer has ", tokenizer.size(),

@@ -48,14 +48,10 @@ Ledger load_hugging_face(M& model, std::string const& path, LoadOptions const& o
                                                   : parameters.back().offset + parameters.back().size();
     model.prepare(std::exchange(prepared, end), end);
   };
-  try {
+  detail::load_or_clear(model, [&] {
     read_tensors<typename M::Master>(model.backend(), files, plan, destinations, options.allow_nonfinite,
                                      prepare);
-  } catch (...) {
-    for (auto const& slot : weight_slots(model)) std::fill(slot.values.begin(), slot.values.end(), 0);
-    model.prepare();
-    throw;
-  }
+  });
   return ledger_of(plan, files);
 }
 

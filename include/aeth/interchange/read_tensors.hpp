@@ -18,6 +18,7 @@
 #include "aeth/io/finite.hpp"
 #include "aeth/io/read_ahead.hpp"
 #include "aeth/io/tensor_files.hpp"
+#include "aeth/model/weight_slots.hpp"
 #include "aeth/numeric/block_scales.hpp"
 #include "aeth/numeric/f8.hpp"
 
@@ -135,6 +136,19 @@ void add_copies(PieceList& out, io::TensorFiles const& files, TensorPlan const& 
     (void)add_pieces(out, plan, static_cast<std::size_t>(found - plan.sources.begin()), *pair.copy, 0, &pair);
   }
   if (!plan.copies.empty()) out.groups.push_back({out.pieces.size(), plan.expected.size()});
+}
+
+/// Fills a model by `load`. If that throws, all weights become zero: a mixture of old and new ones would look like a
+/// model.
+template <class M, class Load>
+void load_or_clear(M& model, Load const& load) {
+  try {
+    load();
+  } catch (...) {
+    for (auto const& slot : weight_slots(model)) std::fill(slot.values.begin(), slot.values.end(), 0);
+    model.prepare();
+    throw;
+  }
 }
 
 }  // namespace detail

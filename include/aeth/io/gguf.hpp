@@ -110,29 +110,14 @@ class GgufFile {
     return *found;
   }
 
-  /// Copies elements `first` … `first + count − 1` of a tensor of this file, converted to T. The buffer is scratch.
+  /// All elements of a tensor of this file, converted to T.
   ///
   /// errors   as copy_values(GgufTensor); IoError as read_at()
   template <std::floating_point T>
-  void copy_values(GgufPlace const& tensor, std::uint64_t first, std::size_t count, T* out,
-                   std::vector<std::byte>& buffer) const {
-    std::uint64_t const block = block_elements(tensor.type), bytes = block_bytes(tensor.type),
-                        all = tensor.size / bytes * block;
-    expect<ShapeError>(first <= all && count <= all - first, "tensor ", in_quotes(tensor.name), " has ", all,
-                       " elements; ", count, " from ", first, " on were asked for");
-    std::uint64_t const begin = first / block, end = ceil_div(first + count, block);
-    buffer.resize(static_cast<std::size_t>((end - begin) * bytes));
-    read_at(file_.number(), tensor.offset + begin * bytes, buffer.data(), buffer.size(), path());
-    io::copy_values(GgufTensor{tensor.name, tensor.type, {}, buffer}, first - begin * block, count, out);
-  }
-
-  /// All elements of a tensor of this file. Errors: as copy_values().
-  template <std::floating_point T>
   [[nodiscard]] std::vector<T> values_of(GgufPlace const& tensor) const {
-    std::vector<T> out(static_cast<std::size_t>(*element_count(tensor.shape)));
-    std::vector<std::byte> buffer;
-    copy_values(tensor, 0, out.size(), out.data(), buffer);
-    return out;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.size));
+    read_at(file_.number(), tensor.offset, bytes.data(), bytes.size(), path());
+    return io::values_of<T>(GgufTensor{tensor.name, tensor.type, tensor.shape, bytes});
   }
 
  private:

@@ -226,6 +226,8 @@ TEST_CASE("vocabularies that break a rule are refused", "[data][tokenizer]") {
   refused([](auto& v) { v.added.back().id = 100000; }, "outside");
   refused([](auto& v) { v.before = {100000}; }, "no added token");
   refused([](auto& v) { v.after = {201}; }, "no added token");
+  refused([](auto& v) { v.tokens[static_cast<std::size_t>(v.added.back().id)].assign(257, 'x'); },
+          "has 257 bytes, the limit is 256");
 }
 
 TEST_CASE("row 23: encoding hostile text takes no quadratic time", "[data][tokenizer]") {

@@ -93,6 +93,18 @@ TEST_CASE("absent YaRN scales have the released code's defaults", "[interchange]
   CHECK(read(keys).mla.rope.yarn.mscale_all_dim == 0.0);
 }
 
+TEST_CASE("in a dense model, the MTP modules are dense too", "[interchange][config_json]") {
+  ModelConfig const dense = with(presets::tiny, [](ModelConfig& c) {
+    c.moe = {};
+    c.dense_layers = c.layers;
+    c.mtp_depth = 1;
+  });
+  std::string const content = to_config_json(dense, WeightType::f32);
+  auto const keys = io::parse_json<ConfigError>(content, "dense");
+  CHECK(keys["first_k_dense_replace"] == dense.layers + 1);
+  CHECK_NOTHROW(expect_same_config(parse_config_json(content, "dense"), dense, "dense"));
+}
+
 TEST_CASE("YaRN by a factor of 1 is none", "[interchange][config_json]") {
   io::Json keys = v3();
   keys["rope_scaling"]["factor"] = 1;

@@ -263,6 +263,10 @@ TEST_CASE("every difference of a configuration is in one message", "[interchange
                  ContainsSubstring("moe.groups is 1 there and 4 here") &&
                  ContainsSubstring("mla.rope.yarn.factor is 8 there and 4 here") &&
                  ContainsSubstring("norm_eps is 1e-05 there and 1e-06 here"));
+  keys = gguf_config_keys(test::v3_yarn_tiny);
+  keys.erase("deepseek2.rope.scaling.yarn_log_multiplier");
+  CHECK_THAT(config_error(keys, test::v3_yarn_tiny),
+             ContainsSubstring("yarn_log_multiplier is missing or 0"));
   keys = gguf_config_keys(test::v3_tiny);
   keys.erase("deepseek2.embedding_length");
   keys["deepseek2.attention.head_count_kv"] = std::uint32_t{4};

@@ -367,6 +367,23 @@ TEST_CASE("a value that is not finite ends the reading of a large model", "[inte
   CHECK(out == values);
 }
 
+TEST_CASE("numbers that BF16 cannot hold are not exported in it", "[interchange][hugging_face]") {
+  test::TemporaryFolder const folder;
+  Cpu cpu(1);
+  TestModel model(cpu);
+  fill(model, 8);
+  model.weights()[3] = std::numeric_limits<float>::max();
+  CHECK_THAT(test::message_of<NumericError>([&] { save_hugging_face(model, nullptr, folder.path + "/x"); }),
+             ContainsSubstring("beyond the range of the stored type"));
+  CHECK_NOTHROW(save_hugging_face(model, nullptr, folder.path + "/x", {.type = WeightType::f32}));
+}
+
+TEST_CASE("names of shards have five digits, or as many as they need", "[interchange][hugging_face]") {
+  CHECK(interchange::detail::shard_name(0, 1) == "model.safetensors");
+  CHECK(interchange::detail::shard_name(1, 163) == "model-00002-of-00163.safetensors");
+  CHECK(interchange::detail::shard_name(99'999, 100'001) == "model-100000-of-100001.safetensors");
+}
+
 TEST_CASE("an export's path may end with slashes", "[interchange][hugging_face]") {
   test::TemporaryFolder const folder;
   Cpu cpu(1);
