@@ -12,21 +12,23 @@ namespace aeth {
 namespace cpu {
 
 inline constexpr Index query_tile = 48;
+inline constexpr Index latent_block = 240;   ///< keys of a task; sums over keys are cut here
+inline constexpr Index latent_queries = 16;  ///< whose scores are held at once
 
 /// One head of one sequence in the computing type, gathered so that every product runs over contiguous rows.
 template <class T>
 struct HeadOperands {
   Index keys = 0, padded_keys = 0;
-  T* k_transposed = nullptr;  ///< [N+R, padded_keys]
+  T* k_transposed = nullptr;  ///< panels of 64 keys: [N+R, 64]
   T* k = nullptr;             ///< [keys, N+R], backward only
   T* v = nullptr;             ///< [keys, U]
-  T* v_transposed = nullptr;  ///< [U, padded_keys], backward only
+  T* v_transposed = nullptr;  ///< panels as well: [U, 64], backward only
 
   template <class X>
-  void gather(Arena& arena, AttentionShape shape, AttentionSpan const& span, Index head,
+  void gather(Arena& arena, SimdLevel level, AttentionShape shape, AttentionSpan const& span, Index head,
               MatrixView<X const> kv, MatrixView<X const> k_pe, bool backward) {
     keys = span.keys;
-    padded_keys = round_up(keys, Index{16});
+    padded_keys = round_up(keys, matmul_panel);
     Index const n = shape.nope_dim, d = shape.qk_dim(), u = shape.v_dim;
     k_transposed = arena.take<T>(d * padded_keys);
     v = arena.take<T>(keys * u);
@@ -34,30 +36,22 @@ struct HeadOperands {
       k = arena.take<T>(keys * d);
       v_transposed = arena.take<T>(u * padded_keys);
     }
-    // Sixteen keys at a time: transposing them then writes whole cache lines.
-    for (Index j0 = 0; j0 < keys; j0 += 16) {
-      Index const count = min(Index{16}, keys - j0), row = span.key_begin + j0;
-      transpose(k_transposed + j0, padded_keys, kv, row, count, head * (n + u), n);
-      transpose(k_transposed + n * padded_keys + j0, padded_keys, k_pe, row, count, 0, d - n);
-      if (backward) transpose(v_transposed + j0, padded_keys, kv, row, count, head * (n + u) + n, u);
-      for (Index j = j0; j < j0 + count; ++j) {
-        X const* const from = kv.row(span.key_begin + j) + head * (n + u);
-        for (Index i = 0; i < u; ++i) v[j * u + i] = static_cast<T>(from[n + i]);
-        if (!backward) continue;
-        X const* const rotary = k_pe.row(span.key_begin + j);
-        for (Index i = 0; i < n; ++i) k[j * d + i] = static_cast<T>(from[i]);
-        for (Index i = n; i < d; ++i) k[j * d + i] = static_cast<T>(rotary[i - n]);
-      }
+    X const* const from = kv.row(span.key_begin) + head * (n + u);
+    X const* const rotary = k_pe.row(span.key_begin);
+    for (Index j = 0; j < keys; j += matmul_panel) {
+      Index const count = min(matmul_panel, keys - j);
+      T* const panel = k_transposed + j * d;
+      AETH_CPU_KERNEL(level, T, transpose, panel, matmul_panel, from + j * kv.stride, kv.stride, count, n);
+      AETH_CPU_KERNEL(level, T, transpose, panel + n * matmul_panel, matmul_panel, rotary + j * k_pe.stride,
+                      k_pe.stride, count, d - n);
+      if (backward)
+        AETH_CPU_KERNEL(level, T, transpose, v_transposed + j * u, matmul_panel, from + j * kv.stride + n,
+                        kv.stride, count, u);
     }
-  }
-
- private:
-  /// to[i, 0 .. count) = x[row .. row + count, column + i] for i in [0, width).
-  template <class X>
-  static void transpose(T* to, Index stride, MatrixView<X const> x, Index row, Index count, Index column,
-                        Index width) {
-    for (Index i = 0; i < width; ++i)
-      for (Index j = 0; j < count; ++j) to[i * stride + j] = static_cast<T>(x(row + j, column + i));
+    AETH_CPU_KERNEL(level, T, copy_rows, v, u, from + n, kv.stride, keys, u);
+    if (!backward) return;
+    AETH_CPU_KERNEL(level, T, copy_rows, k, d, from, kv.stride, keys, n);
+    AETH_CPU_KERNEL(level, T, copy_rows, k + n, d, rotary, k_pe.stride, keys, d - n);
   }
 };
 
@@ -65,18 +59,10 @@ struct HeadOperands {
 /// tiles of the backward core hold, which are all of the forward core's and more.
 template <class T>
 constexpr Index attention_task_bytes(AttentionShape shape, Index keys) {
-  Index const d = shape.qk_dim(), u = shape.v_dim, padded = round_up(keys, Index{16});
-  Index const numbers = padded * (3 * (d + u) + 2 * query_tile) + query_tile * (2 * d + u);
-  constexpr Index takes = 11;  // each may lose most of a cache line
+  Index const d = shape.qk_dim(), u = shape.v_dim, padded = round_up(keys, matmul_panel);
+  Index const numbers = padded * (3 * (d + u) + 2 * query_tile) + query_tile * (2 * d + u) + matmul_scratch;
+  constexpr Index takes = 12;  // each may lose most of a cache line
   return numbers * static_cast<Index>(sizeof(T)) + takes * static_cast<Index>(buffer_alignment);
-}
-
-/// rows × width of x, widened, contiguous.
-template <class T, class X>
-T* gather_rows(T* to, MatrixView<X const> x, Index first, Index rows, Index column, Index width) {
-  for (Index r = 0; r < rows; ++r)
-    for (Index i = 0; i < width; ++i) to[r * width + i] = static_cast<T>(x(first + r, column + i));
-  return to;
 }
 
 }  // namespace cpu
@@ -98,15 +84,18 @@ void Cpu::attention(AttentionShape shape, T scale, std::vector<AttentionSpan> co
     Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
     ArenaScope const scope(arena);
     cpu::HeadOperands<T> x;
-    x.gather(arena, shape, span, head, kv, k_pe, false);
+    x.gather(arena, level_, shape, span, head, kv, k_pe, false);
     T* const q_tile = arena.take<T>(cpu::query_tile * d);
     T* const scores = arena.take<T>(cpu::query_tile * x.padded_keys);
     T* const out = arena.take<T>(cpu::query_tile * u);
+    T* const scratch = arena.take<T>(cpu::matmul_scratch);
     for (Index i = 0; i < span.queries; i += cpu::query_tile) {
-      Index const rows = min(cpu::query_tile, span.queries - i), keys = past + i + rows;
-      cpu::gather_rows(q_tile, q, span.query_begin + i, rows, head * d, d);
-      AETH_CPU_KERNEL(level_, T, matmul, rows, keys, d, q_tile, d, Index{1}, x.k_transposed, x.padded_keys,
-                      scores, x.padded_keys, false);
+      Index const rows = min(cpu::query_tile, span.queries - i), keys = past + i + rows,
+                  padded = round_up(keys, Index{16});
+      AETH_CPU_KERNEL(level_, T, copy_rows, q_tile, d, q.row(span.query_begin + i) + head * d, q.stride, rows,
+                      d);
+      AETH_CPU_KERNEL(level_, T, matmul, rows, padded, d, q_tile, d, Index{1}, x.k_transposed,
+                      cpu::matmul_panel, cpu::matmul_panel * d, scores, x.padded_keys, false, scratch);
       for (Index r = 0; r < rows; ++r) {
         T* const row = scores + r * x.padded_keys;
         Index const t = span.query_begin + i + r, seen = past + i + r + 1;
@@ -115,8 +104,8 @@ void Cpu::attention(AttentionShape shape, T scale, std::vector<AttentionSpan> co
         statistics.shift[t * shape.heads + head] = shift;
         statistics.inverse_sum[t * shape.heads + head] = T(1) / sum;
       }
-      AETH_CPU_KERNEL(level_, T, matmul, rows, u, keys, scores, x.padded_keys, Index{1}, x.v, u, out, u,
-                      false);
+      AETH_CPU_KERNEL(level_, T, matmul, rows, u, keys, scores, x.padded_keys, Index{1}, x.v, u,
+                      cpu::matmul_panel, out, u, false, scratch);
       for (Index r = 0; r < rows; ++r) {
         Index const t = span.query_begin + i + r;
         AETH_CPU_KERNEL(level_, T, scale, o.row(t) + head * u, statistics.inverse_sum[t * shape.heads + head],
@@ -141,7 +130,7 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
     Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
     ArenaScope const scope(arena);
     cpu::HeadOperands<T> x;
-    x.gather(arena, shape, span, head, kv, k_pe, true);
+    x.gather(arena, level_, shape, span, head, kv, k_pe, true);
     T* const q_tile = arena.take<T>(cpu::query_tile * d);
     T* const do_tile = arena.take<T>(cpu::query_tile * u);
     T* const p = arena.take<T>(cpu::query_tile * x.padded_keys);
@@ -149,17 +138,19 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
     T* const dq_tile = arena.take<T>(cpu::query_tile * d);
     T* const dk = arena.take<T>(span.keys * d);
     T* const dv = arena.take<T>(span.keys * u);
+    T* const scratch = arena.take<T>(cpu::matmul_scratch);
     for (Index i = 0; i < span.keys * d; ++i) dk[i] = T(0);
     for (Index i = 0; i < span.keys * u; ++i) dv[i] = T(0);
     for (Index i = 0; i < span.queries; i += cpu::query_tile) {
-      Index const rows = min(cpu::query_tile, span.queries - i), keys = past + i + rows;
+      Index const rows = min(cpu::query_tile, span.queries - i), keys = past + i + rows,
+                  padded = round_up(keys, Index{16});
       Index const t0 = span.query_begin + i;
-      cpu::gather_rows(q_tile, q, t0, rows, head * d, d);
-      cpu::gather_rows(do_tile, d_o, t0, rows, head * u, u);
-      AETH_CPU_KERNEL(level_, T, matmul, rows, keys, d, q_tile, d, Index{1}, x.k_transposed, x.padded_keys, p,
-                      x.padded_keys, false);
-      AETH_CPU_KERNEL(level_, T, matmul, rows, keys, u, do_tile, u, Index{1}, x.v_transposed, x.padded_keys,
-                      ds, x.padded_keys, false);
+      AETH_CPU_KERNEL(level_, T, copy_rows, q_tile, d, q.row(t0) + head * d, q.stride, rows, d);
+      AETH_CPU_KERNEL(level_, T, copy_rows, do_tile, u, d_o.row(t0) + head * u, d_o.stride, rows, u);
+      AETH_CPU_KERNEL(level_, T, matmul, rows, padded, d, q_tile, d, Index{1}, x.k_transposed,
+                      cpu::matmul_panel, cpu::matmul_panel * d, p, x.padded_keys, false, scratch);
+      AETH_CPU_KERNEL(level_, T, matmul, rows, padded, u, do_tile, u, Index{1}, x.v_transposed,
+                      cpu::matmul_panel, cpu::matmul_panel * u, ds, x.padded_keys, false, scratch);
       for (Index r = 0; r < rows; ++r) {
         T* const p_row = p + r * x.padded_keys;
         T* const ds_row = ds + r * x.padded_keys;
@@ -170,10 +161,12 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
         T const delta = AETH_CPU_KERNEL(level_, T, dot, do_tile + r * u, o.row(t0 + r) + head * u, u);
         AETH_CPU_KERNEL(level_, T, softmax_backward_row, ds_row, p_row, ds_row, delta, scale, keys);
       }
-      AETH_CPU_KERNEL(level_, T, matmul, keys, u, rows, p, Index{1}, x.padded_keys, do_tile, u, dv, u, true);
-      AETH_CPU_KERNEL(level_, T, matmul, keys, d, rows, ds, Index{1}, x.padded_keys, q_tile, d, dk, d, true);
-      AETH_CPU_KERNEL(level_, T, matmul, rows, d, keys, ds, x.padded_keys, Index{1}, x.k, d, dq_tile, d,
-                      false);
+      AETH_CPU_KERNEL(level_, T, matmul, keys, u, rows, p, Index{1}, x.padded_keys, do_tile, u,
+                      cpu::matmul_panel, dv, u, true, scratch);
+      AETH_CPU_KERNEL(level_, T, matmul, keys, d, rows, ds, Index{1}, x.padded_keys, q_tile, d,
+                      cpu::matmul_panel, dk, d, true, scratch);
+      AETH_CPU_KERNEL(level_, T, matmul, rows, d, keys, ds, x.padded_keys, Index{1}, x.k, d,
+                      cpu::matmul_panel, dq_tile, d, false, scratch);
       for (Index r = 0; r < rows; ++r)
         for (Index c = 0; c < d; ++c) dq(t0 + r, head * d + c) = X(dq_tile[r * d + c]);
     }
@@ -197,24 +190,94 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
 template <class X, class T>
 void Cpu::latent_attention(Index heads, Index latent_dim, T scale, std::vector<AttentionSpan> const& spans,
                            MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o) {
-  Index const d = cache.cols;
   for (AttentionSpan const& span : spans)
-    parallel(span.queries * heads, [&](Index task, int thread) {
-      Index const i = task / heads, head = task % heads, seen = span.keys - span.queries + i + 1;
+    for (Index i = 0; i < span.queries; i += cpu::latent_queries) {
+      AttentionSpan part = span;
+      part.query_begin += i;
+      part.keys -= max(span.queries - i - cpu::latent_queries, Index{0});
+      part.queries = min(cpu::latent_queries, span.queries - i);
+      latent_attention(heads, latent_dim, scale, part, q, cache, o);
+    }
+}
+
+/// Scores lie as [keys, 16 heads], so that a cache row is read once for sixteen heads and every operation on scores
+/// runs over heads. Sums over keys run in blocks counted from the first key, then over blocks.
+template <class X, class T>
+void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan const& span,
+                           MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o) {
+  constexpr Index block = cpu::latent_block, panel = cpu::matmul_panel;
+  Index const d = cache.cols, past = span.keys - span.queries, groups = ceil_div(heads, Index{16});
+  Index const blocks = ceil_div(span.keys, block), rows = span.queries * groups;
+  ArenaScope const outer(scratch_);
+  T* const scores = scratch_.take<T>(rows * blocks * block * 16);
+  T* const tops = scratch_.take<T>(rows * blocks * 16);
+  T* const sums = scratch_.take<T>(rows * blocks * 16);
+  T* const queries = scratch_.take<T>(rows * d * 16);
+  parallel(rows, [&](Index row, int) {
+    Index const first = row % groups * 16;
+    AETH_CPU_KERNEL(level_, T, transpose, queries + row * d * 16, Index{16},
+                    q.row(span.query_begin + row / groups) + first * d, d, min(Index{16}, heads - first), d);
+  });
+  // body(row, block, its first key, its visible keys, scratch) for every block of scores.
+  auto const each_block = [&](auto const& body) {
+    parallel(rows * blocks, [&](Index task, int thread) {
+      Index const row = task / blocks, key = task % blocks * block;
+      Index const seen = min(block, past + row / groups + 1 - key);
       Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
       ArenaScope const scope(arena);
-      T* const p = arena.take<T>(seen);
-      T const* const query = q.row(span.query_begin + i) + head * d;
-      T* const out = o.row(span.query_begin + i) + head * latent_dim;
-      for (Index j = 0; j < seen; ++j)
-        p[j] = AETH_CPU_KERNEL(level_, T, dot, query, cache.row(span.key_begin + j), d);
-      T const shift = scale * AETH_CPU_KERNEL(level_, T, largest, p, seen);
-      T const sum = AETH_CPU_KERNEL(level_, T, exponential_row, p, p, seen, seen, scale, shift);
-      for (Index c = 0; c < latent_dim; ++c) out[c] = T(0);
-      for (Index j = 0; j < seen; ++j)
-        AETH_CPU_KERNEL(level_, T, add_scaled, out, p[j], cache.row(span.key_begin + j), latent_dim);
-      AETH_CPU_KERNEL(level_, T, scale, out, T(1) / sum, out, latent_dim);
+      if (seen > 0) body(row, task, key, seen, arena);
     });
+  };
+  each_block([&](Index row, Index task, Index key, Index seen, Arena& arena) {
+    T* const to = scores + task * block * 16;
+    auto const keys = widened_rows<T>(arena, cache, span.key_begin + key, seen, Index{0}, d);
+    AETH_CPU_KERNEL(level_, T, matmul, seen, Index{16}, d, keys.data, keys.stride, Index{1},
+                    queries + row * d * 16, Index{16}, Index{0}, to, Index{16}, false,
+                    arena.take<T>(cpu::matmul_scratch));
+    AETH_CPU_KERNEL(level_, T, largest_lanes, tops + task * 16, to, seen);
+  });
+  each_block([&](Index row, Index task, Index, Index seen, Arena&) {
+    T shift[16];
+    Index const used = ceil_div(past + row / groups + 1, block);
+    AETH_CPU_KERNEL(level_, T, largest_lanes, shift, tops + row * blocks * 16, used);
+    for (T& x : shift) x *= scale;
+    AETH_CPU_KERNEL(level_, T, exponential_lanes, scores + task * block * 16, seen, scale, shift,
+                    sums + task * 16);
+  });
+  Index const strips = ceil_div(latent_dim, panel);
+  parallel(rows * strips, [&](Index task, int thread) {
+    Index const row = task / strips, column = task % strips * panel, width = min(panel, latent_dim - column);
+    Index const first = row % groups * 16, count = min(Index{16}, heads - first),
+                seen = past + row / groups + 1;
+    Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
+    ArenaScope const scope(arena);
+    T* const scratch = arena.take<T>(cpu::matmul_scratch);
+    T* const out = o.row(span.query_begin + row / groups) + first * latent_dim + column;
+    T total[16] = {};
+    for (Index key = 0; key < seen; key += block) {
+      ArenaScope const inner(arena);
+      Index const n = min(block, seen - key), at = row * blocks + key / block;
+      auto const values = widened_rows<T>(arena, cache, span.key_begin + key, n, column, width);
+      AETH_CPU_KERNEL(level_, T, matmul, count, width, n, scores + at * block * 16, Index{1}, Index{16},
+                      values.data, values.stride, panel, out, latent_dim, key > 0, scratch);
+      for (int lane = 0; lane < 16; ++lane) total[lane] += sums[at * 16 + lane];
+    }
+    for (Index h = 0; h < count; ++h)
+      AETH_CPU_KERNEL(level_, T, scale, out + h * latent_dim, T(1) / total[h], out + h * latent_dim, width);
+  });
+}
+
+template <class T, class X>
+MatrixView<T const> Cpu::widened_rows(Arena& arena, MatrixView<X const> x, Index first, Index rows,
+                                      Index column, Index width) {
+  if constexpr (std::is_same_v<T, X>) {
+    return {x.row(first) + column, rows, width, x.stride};
+  } else {
+    MatrixView<T> const wide = arena.matrix<T>(rows, width);
+    AETH_CPU_KERNEL(level_, T, copy_rows, wide.data, wide.stride, x.row(first) + column, x.stride, rows,
+                    width);
+    return wide;
+  }
 }
 
 }  // namespace aeth

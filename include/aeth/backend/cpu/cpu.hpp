@@ -217,6 +217,15 @@ class Cpu {
   template <class T, class Y, class Body>
   void through(MatrixView<Y> y, Write write, Body const& body);
 
+  /// The same for a part of x.
+  template <class T, class X>
+  MatrixView<T const> widened_rows(Arena& arena, MatrixView<X const> x, Index first, Index rows, Index column,
+                                   Index width);
+
+  template <class X, class T>
+  void latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan const& span,
+                        MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o);
+
   ThreadPool pool_;
   SimdLevel level_;
   Arena scratch_;

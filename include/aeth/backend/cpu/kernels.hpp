@@ -9,6 +9,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 #include <utility>
 
@@ -31,6 +32,16 @@
 #else
 #define AETH_UNROLL _Pragma("GCC unroll 16")
 #endif
+
+namespace aeth::cpu {
+inline constexpr Index matmul_panel = 64;  ///< columns of a packed panel; the last one may be narrower
+inline constexpr Index matmul_k_block =
+    256;                                   ///< steps of k for which a panel stays in the first cache levels
+inline constexpr Index matmul_rows = 252;  ///< rows whose copies stay in the second one: a multiple of six
+/// Elements of scratch of a product on one thread: copies of A's columns and B's panel, and an edge of C.
+inline constexpr Index matmul_scratch =
+    matmul_k_block * (matmul_rows + matmul_panel) + matmul_rows * (16 + 4);
+}  // namespace aeth::cpu
 
 namespace aeth::cpu::scalar {
 #include "aeth/backend/cpu/detail/lanes_scalar.hpp"

@@ -7,54 +7,74 @@
 namespace aeth {
 
 namespace cpu {
-inline constexpr Index panel_columns = 64;  ///< columns of a packed panel; the last one may be narrower
-inline constexpr Index tile_rows = 252;     ///< rows of a task: a multiple of the register tile's six
-inline constexpr Index weight_grad_elements = Index{1} << 18;  ///< of dy and x that a block should hold
-inline constexpr Index weight_grad_rows = 256;                 ///< least rows of a block
+inline constexpr Index task_panels = 8;  ///< most panels of a task that copies columns of A
+
+/// How a product is cut. Nothing of it changes a bit.
+struct MatmulTasks {
+  Index rows, columns, row_tiles, column_tiles;
+
+  template <class T>
+  MatmulTasks(MatmulJob<T> const& job, Index threads)
+      : rows(even(job.rows, matmul_rows, 6)),
+        columns(matmul_panel),
+        row_tiles(ceil_div(job.rows, max(rows, Index{1}))) {
+    // Columns of A are copied once per task, so many columns of C should use them, as long as all threads have work.
+    if (job.a_row == 1 && job.b_row != 0)
+      while (columns < task_panels * matmul_panel &&
+             row_tiles * ceil_div(job.columns, 2 * columns) >= 4 * threads)
+        columns *= 2;
+    column_tiles = ceil_div(job.columns, columns);
+  }
+  [[nodiscard]] Index count() const { return row_tiles * column_tiles; }
+
+ private:
+  /// Size of as few equal parts as need be, a multiple of `unit`.
+  static Index even(Index size, Index most, Index unit) {
+    Index const parts = max(ceil_div(size, most), Index{1});
+    return min(most, round_up(ceil_div(size, parts), unit));
+  }
+};
 }  // namespace cpu
 
 template <class T>
 void Cpu::matmul(MatmulJob<T> const* jobs, Index count, Write write) {
   ArenaScope const scope(scratch_);
-  Index* const first_tile = scratch_.take<Index>(count + 1);
-  first_tile[0] = 0;
+  Index* const first_task = scratch_.take<Index>(count + 1);
+  first_task[0] = 0;
   for (Index j = 0; j < count; ++j)
-    first_tile[j + 1] = first_tile[j] + ceil_div(jobs[j].rows, cpu::tile_rows) *
-                                            ceil_div(jobs[j].columns, cpu::panel_columns);
+    first_task[j + 1] = first_task[j] + cpu::MatmulTasks(jobs[j], threads()).count();
+  for (Arena& arena : thread_scratch_) arena.reserve(cpu::matmul_scratch * static_cast<Index>(sizeof(T)));
   bool const accumulate = write == Write::accumulate;
-  parallel(first_tile[count], [&](Index tile, int) {
+  parallel(first_task[count], [&](Index task, int thread) {
     Index low = 0;
     for (Index high = count; high - low > 1;) {
       Index const middle = (low + high) / 2;
-      (first_tile[middle] <= tile ? low : high) = middle;
+      (first_task[middle] <= task ? low : high) = middle;
     }
     MatmulJob<T> const& job = jobs[low];
-    Index const row_tiles = ceil_div(job.rows, cpu::tile_rows);
-    Index const panel = (tile - first_tile[low]) / row_tiles,
-                row = (tile - first_tile[low]) % row_tiles * cpu::tile_rows;
-    Index const column = panel * cpu::panel_columns;
-    Index const columns = min(cpu::panel_columns, job.columns - column);
+    cpu::MatmulTasks const tasks(job, threads());
+    Index const row = (task - first_task[low]) % tasks.row_tiles * tasks.rows,
+                column = (task - first_task[low]) / tasks.row_tiles * tasks.columns;
     bool const packed = job.b_row == 0;
     T const* const b = job.b + (packed ? column * job.depth : column);
-    Index const b_row =
-        packed ? min(cpu::panel_columns, round_up(job.columns - column, Index{16})) : job.b_row;
-    AETH_CPU_KERNEL(level_, T, matmul, min(cpu::tile_rows, job.rows - row), columns, job.depth,
-                    job.a + row * job.a_row, job.a_row, job.a_k, b, b_row, job.c + row * job.c_row + column,
-                    job.c_row, accumulate);
+    Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
+    ArenaScope const task_scope(arena);
+    Index const columns = min(tasks.columns, job.columns - column);
+    AETH_CPU_KERNEL(level_, T, matmul, min(tasks.rows, job.rows - row), columns, job.depth,
+                    job.a + row * job.a_row, job.a_row, job.a_k, b,
+                    packed ? round_up(columns, Index{16}) : job.b_row, packed ? Index{0} : cpu::matmul_panel,
+                    job.c + row * job.c_row + column, job.c_row, accumulate,
+                    arena.take<T>(cpu::matmul_scratch));
   });
 }
 
 template <class T>
 void Cpu::pack_weights(MatrixView<T const> w, T* packed) {
-  parallel(ceil_div(w.rows, cpu::panel_columns), [&](Index panel, int) {
-    Index const first = panel * cpu::panel_columns;
-    Index const used = min(cpu::panel_columns, w.rows - first);
-    Index const width = min(cpu::panel_columns, round_up(used, Index{16}));
-    T* const to = packed + first * w.cols;
-    // Sixteen rows of w at a time: reads stay in cache lines already touched, and writes are whole ones.
-    for (Index j0 = 0; j0 < width; j0 += 16)
-      for (Index k = 0; k < w.cols; ++k)
-        for (Index j = j0; j < j0 + 16; ++j) to[k * width + j] = j < used ? w(first + j, k) : T(0);
+  parallel(ceil_div(w.rows, cpu::matmul_panel), [&](Index panel, int) {
+    Index const first = panel * cpu::matmul_panel;
+    Index const used = min(cpu::matmul_panel, w.rows - first);
+    AETH_CPU_KERNEL(level_, T, transpose, packed + first * w.cols, round_up(used, Index{16}), w.row(first),
+                    w.stride, used, w.cols);
   });
 }
 
@@ -65,7 +85,7 @@ MatrixView<T const> Cpu::widened(MatrixView<X const> x) {
   } else {
     MatrixView<T> const wide = scratch_.matrix<T>(x.rows, x.cols);
     parallel(x.rows, [&](Index t, int) {
-      for (Index j = 0; j < x.cols; ++j) wide(t, j) = static_cast<T>(x(t, j));
+      AETH_CPU_KERNEL(level_, T, copy_rows, wide.row(t), Index{0}, x.row(t), Index{0}, Index{1}, x.cols);
     });
     return wide;
   }
@@ -79,11 +99,11 @@ void Cpu::through(MatrixView<Y> y, Write write, Body const& body) {
     MatrixView<T> const wide = scratch_.matrix<T>(y.rows, y.cols);
     if (write == Write::accumulate)
       parallel(y.rows, [&](Index t, int) {
-        for (Index j = 0; j < y.cols; ++j) wide(t, j) = static_cast<T>(y(t, j));
+        AETH_CPU_KERNEL(level_, T, copy_rows, wide.row(t), Index{0}, y.row(t), Index{0}, Index{1}, y.cols);
       });
     body(wide);
     parallel(y.rows, [&](Index t, int) {
-      for (Index j = 0; j < y.cols; ++j) y(t, j) = Y(wide(t, j));
+      AETH_CPU_KERNEL(level_, T, copy_rows, y.row(t), Index{0}, wide.row(t), Index{0}, Index{1}, y.cols);
     });
   }
 }
@@ -115,15 +135,9 @@ void Cpu::linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, Mat
   ArenaScope const scope(scratch_);
   auto const left = widened<T>(dy);
   auto const right = widened<T>(x);
-  // In blocks of rows that the second cache level holds: every tile of dw reads all of a block. Each sum
-  // continues where the block before left it, so this changes no bit.
-  Index const block = max(cpu::weight_grad_elements / (dw.rows + dw.cols), cpu::weight_grad_rows);
-  for (Index t = 0; t < dy.rows; t += block) {
-    MatmulJob<T> const job{
-        dw.rows, dw.cols,  min(block, dy.rows - t), left.row(t), 1, left.stride, right.row(t), right.stride,
-        dw.data, dw.stride};
-    matmul(&job, 1, Write::accumulate);
-  }
+  MatmulJob<T> const job{dw.rows,     dw.cols,    dy.rows,      left.data, 1,
+                         left.stride, right.data, right.stride, dw.data,   dw.stride};
+  matmul(&job, 1, Write::accumulate);
 }
 
 template <class X, class Y, class T>

@@ -24,15 +24,53 @@ inline void store_lanes(L value, typename L::Scalar* to, Index n) {
 }
 template <class L>
 inline L load_lanes(bf16 const* from, Index n) {
+  if (n == 16) return L::load(from);
   float wide[16] = {};
   for (Index i = 0; i < n; ++i) wide[i] = static_cast<float>(from[i]);
   return L::load(wide);
 }
 template <class L>
 inline void store_lanes(L value, bf16* to, Index n) {
+  if (n == 16) return value.store(to);
   float wide[16];
   value.store(wide);
   for (Index i = 0; i < n; ++i) to[i] = bf16(wide[i]);
+}
+
+template <int D, class L>
+inline void exchange_all(L (&x)[16]) {
+  AETH_UNROLL
+  for (int i = 0; i < 16; ++i)
+    if ((i & D) == 0) exchange<D>(x[i], x[i + D]);
+}
+
+/// to[j · to_stride + i] = from[i · from_stride + j] for i < rows, j < columns. Rows of `to` are written in whole
+/// vectors of 16, with zeros after the last element.
+template <class L, class X, class T = typename L::Scalar>
+inline void transpose(T* to, Index to_stride, X const* from, Index from_stride, Index rows, Index columns) {
+  for (Index i = 0; i < rows; i += 16)
+    for_lanes(columns, [=](Index j, Index n) {
+      L x[16];
+      AETH_UNROLL
+      for (Index r = 0; r < 16; ++r)
+        x[r] = r < rows - i ? load_lanes<L>(from + (i + r) * from_stride + j, n) : L::set(T(0));
+      exchange_all<8>(x);
+      exchange_all<4>(x);
+      exchange_all<2>(x);
+      exchange_all<1>(x);
+      AETH_UNROLL
+      for (Index c = 0; c < 16; ++c)
+        if (c < n) x[c].store(to + (j + c) * to_stride + i);
+    });
+}
+
+/// to[i, j] = from[i, j], widened or rounded.
+template <class L, class Y, class X>
+inline void copy_rows(Y* to, Index to_stride, X const* from, Index from_stride, Index rows, Index columns) {
+  for (Index r = 0; r < rows; ++r)
+    for_lanes(columns, [=](Index j, Index n) {
+      store_lanes<L>(load_lanes<L>(from + r * from_stride + j, n), to + r * to_stride + j, n);
+    });
 }
 
 /// e^x. Relative error below 2^-22; 0 below -87.3; NaN stays NaN.
@@ -213,6 +251,27 @@ inline T exponential_row(T* p, T const* s, Index size, Index padded, T scale, T 
   }
   for (; i < padded; ++i) p[i] = T(0);
   return reduce_add(sum);
+}
+
+/// Largest element of each of 16 columns: s [rows, 16] → top [16]. A NaN may get lost, as in `largest`.
+template <class L, class T = typename L::Scalar>
+inline void largest_lanes(T* top, T const* s, Index rows) {
+  L most = L::load(s);
+  for (Index r = 1; r < rows; ++r) most = (max)(most, L::load(s + r * 16));
+  most.store(top);
+}
+
+/// s = e^(scale · s − shift) in each of 16 columns, s [rows, 16]; sum [16] receives the sums, rows in order.
+template <class L, class T = typename L::Scalar>
+inline void exponential_lanes(T* s, Index rows, T scale, T const* shift, T* sum) {
+  L total = L::set(T(0));
+  L const factor = L::set(scale), offset = L::set(T(0)) - L::load(shift);
+  for (Index r = 0; r < rows; ++r) {
+    L const e = exponential(fma(factor, L::load(s + r * 16), offset));
+    e.store(s + r * 16);
+    total = total + e;
+  }
+  total.store(sum);
 }
 
 /// ds = p · (dp − delta) · scale, the gradient of a softmax row; ds may be dp.

@@ -11,6 +11,20 @@ inline __m256 scale_half(__m256 a, __m256 n) {
   return _mm256_mul_ps(a, _mm256_castsi256_ps(exponent));
 }
 
+inline __m256 widened(bf16 const* from) {
+  __m128i const narrow = _mm_loadu_si128(reinterpret_cast<__m128i const*>(from));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(narrow), 16));
+}
+/// The bits of bf16(float) in the low half of each lane.
+inline __m256i narrowed(__m256 v) {
+  __m256i const word = _mm256_castps_si256(v);
+  __m256i const odd = _mm256_and_si256(_mm256_srli_epi32(word, 16), _mm256_set1_epi32(1));
+  __m256i const rounded = _mm256_add_epi32(word, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
+  __m256i const quiet = _mm256_or_si256(word, _mm256_set1_epi32(0x400000));
+  __m256i const nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+  return _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+}
+
 /// Sixteen floats in two registers; see lanes_scalar.hpp for the meaning of each operation.
 struct F32 {
   using Scalar = float;
@@ -21,6 +35,11 @@ struct F32 {
   static F32 load(float const* from) { return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)}; }
   static F32 load(float const* from, Index n) {
     return {_mm256_maskload_ps(from, lane_mask(n)), _mm256_maskload_ps(from + 8, lane_mask(n - 8))};
+  }
+  static F32 load(bf16 const* from) { return {widened(from), widened(from + 8)}; }
+  void store(bf16* to) const {
+    __m256i const both = _mm256_packus_epi32(narrowed(low), narrowed(high));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute4x64_epi64(both, 0xD8));
   }
   void store(float* to) const {
     _mm256_storeu_ps(to, low);
@@ -69,6 +88,31 @@ inline F32 swap_pairs(F32 a) {
 }
 inline F32 scale_by_power(F32 a, F32 n) {
   return {scale_half(a.low, n.low), scale_half(a.high, n.high)};
+}
+template <int D>
+inline void exchange_half(__m256& a, __m256& b) {
+  __m256 const left = a;
+  if constexpr (D == 4) {
+    a = _mm256_permute2f128_ps(left, b, 0x20);
+    b = _mm256_permute2f128_ps(left, b, 0x31);
+  } else if constexpr (D == 2) {
+    a = _mm256_shuffle_ps(left, b, 0x44);
+    b = _mm256_shuffle_ps(left, b, 0xEE);
+  } else {
+    a = _mm256_blend_ps(left, _mm256_moveldup_ps(b), 0xAA);
+    b = _mm256_blend_ps(_mm256_movehdup_ps(left), b, 0xAA);
+  }
+}
+template <int D>
+inline void exchange(F32& a, F32& b) {
+  if constexpr (D == 8) {
+    __m256 const high = a.high;
+    a.high = b.low;
+    b.low = high;
+  } else {
+    exchange_half<D>(a.low, b.low);
+    exchange_half<D>(a.high, b.high);
+  }
 }
 inline float reduce_add(F32 a) {
   __m256 const eight = _mm256_add_ps(a.low, a.high);

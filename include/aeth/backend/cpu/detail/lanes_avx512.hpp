@@ -18,6 +18,22 @@ struct F32 {
   static F32 set(float value) { return {_mm512_set1_ps(value)}; }
   static F32 load(float const* from) { return {_mm512_loadu_ps(from)}; }
   static F32 load(float const* from, Index n) { return {_mm512_maskz_loadu_ps(lane_mask(n), from)}; }
+  static F32 load(bf16 const* from) {
+    __m512i const wide =
+        _mm512_maskz_cvtepu16_epi32(all_lanes, _mm256_loadu_si256(reinterpret_cast<__m256i const*>(from)));
+    return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(all_lanes, wide, 16))};
+  }
+  /// Rounds as bf16(float) does.
+  void store(bf16* to) const {
+    __m512i const word = _mm512_castps_si512(v);
+    __m512i const odd = _mm512_and_epi32(_mm512_maskz_srli_epi32(all_lanes, word, 16), _mm512_set1_epi32(1));
+    __m512i rounded = _mm512_add_epi32(word, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+    rounded = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), word,
+                                   _mm512_set1_epi32(0x400000));
+    _mm256_storeu_si256(
+        reinterpret_cast<__m256i*>(to),
+        _mm512_maskz_cvtepi32_epi16(all_lanes, _mm512_maskz_srli_epi32(all_lanes, rounded, 16)));
+  }
   void store(float* to) const { _mm512_storeu_ps(to, v); }
   void store(float* to, Index n) const { _mm512_mask_storeu_ps(to, lane_mask(n), v); }
 };
@@ -59,6 +75,24 @@ inline F32 scale_by_power(F32 a, F32 n) {
   __m512i const exponent = _mm512_maskz_slli_epi32(
       all_lanes, _mm512_add_epi32(_mm512_maskz_cvttps_epi32(all_lanes, n.v), _mm512_set1_epi32(127)), 23);
   return {_mm512_mul_ps(a.v, _mm512_castsi512_ps(exponent))};
+}
+/// Lanes of two registers, those of the second from 16 on.
+struct LaneIndices {
+  int lane[16];
+};
+template <int D>
+inline constexpr LaneIndices exchanged(bool second) {
+  LaneIndices from{};
+  for (int i = 0; i < 16; ++i)
+    from.lane[i] = (i & D) == 0 ? (second ? i + D : i) : (second ? i + 16 : i + 16 - D);
+  return from;
+}
+template <int D>
+inline void exchange(F32& a, F32& b) {
+  static constexpr LaneIndices first = exchanged<D>(false), second = exchanged<D>(true);
+  __m512 const left = _mm512_maskz_permutex2var_ps(all_lanes, a.v, _mm512_loadu_si512(first.lane), b.v);
+  b.v = _mm512_maskz_permutex2var_ps(all_lanes, a.v, _mm512_loadu_si512(second.lane), b.v);
+  a.v = left;
 }
 inline float reduce_add(F32 a) {
   __m256 const eight =

@@ -27,6 +27,14 @@ struct Lanes {
     for (int i = 0; i < 16; ++i) r.v[i] = i < n ? from[i] : T(0);
     return r;
   }
+  static Lanes load(bf16 const* from) {
+    Lanes r;
+    for (int i = 0; i < 16; ++i) r.v[i] = static_cast<float>(from[i]);
+    return r;
+  }
+  void store(bf16* to) const {
+    for (int i = 0; i < 16; ++i) to[i] = bf16(static_cast<float>(v[i]));
+  }
   void store(T* to) const {
     for (int i = 0; i < 16; ++i) to[i] = v[i];
   }
@@ -102,6 +110,13 @@ template <class T>
 inline Lanes<T>(min)(Lanes<T> a, Lanes<T> b) {
   for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
   return a;
+}
+
+/// Swaps lane i + D of a with lane i of b for every i without bit D.
+template <int D, class T>
+inline void exchange(Lanes<T>& a, Lanes<T>& b) {
+  for (int i = 0; i < 16; ++i)
+    if ((i & D) == 0) std::swap(a.v[i + D], b.v[i]);
 }
 
 using F32 = Lanes<float>;
