@@ -90,7 +90,7 @@ void check_levels_and_threads() {
   Cpu first(1, SimdLevel::scalar);
   auto const wanted = step<C, P>(first, {content});
   CHECK(test::largest_magnitude(wanted.gradients) > 0.0);
-  for (SimdLevel const level : {SimdLevel::scalar, SimdLevel::avx2, SimdLevel::avx512}) {
+  for (SimdLevel const level : all_simd_levels) {
     if (level > best_simd_level()) {
       WARN("this machine has no " << to_string(level) << ": level skipped");
       continue;

@@ -46,9 +46,10 @@ constexpr double epsilon_of(double) {
 std::vector<std::unique_ptr<Cpu>> const& all_backends() {
   static auto const backends = [] {
     std::vector<std::unique_ptr<Cpu>> out;
-    for (SimdLevel const level : {SimdLevel::avx512, SimdLevel::avx2, SimdLevel::scalar})
-      for (int threads = 4; threads > 0; --threads)
+    for (int threads = 4; threads > 0; --threads)
+      for (SimdLevel const level : all_simd_levels)
         if (level <= best_simd_level()) out.push_back(std::make_unique<Cpu>(threads, level));
+    std::reverse(out.begin(), out.end());
     return out;
   }();
   return backends;
@@ -115,14 +116,15 @@ std::vector<double> as_double(std::vector<double> const& x) {
   return x;
 }
 
-template <class T>
-std::vector<T> packed(auto& backend, Tensor<T> const& w) {
-  std::vector<T> out(to_size(backend.packed_size(w.rows, w.cols)));
+template <class W, class T>
+std::vector<W> packed(auto& backend, Tensor<T> const& w) {
+  std::vector<W> out(to_size(backend.template packed_size<W>(w.rows, w.cols)));
   backend.pack_weights(w.view(), out.data());
   return out;
 }
 
-template <class T>
+/// W: the type in which products take their operands.
+template <class T, class W = T>
 void check_linear(Index rows, Index in, Index out) {
   auto const x = random_tensor<T>(rows, in, 1), dy = random_tensor<T>(rows, out, 2);
   auto const w = random_tensor<T>(out, in, 3), dw0 = random_tensor<T>(out, in, 4);
@@ -130,10 +132,10 @@ void check_linear(Index rows, Index in, Index out) {
   auto const run = [&](auto& backend, auto const& f, Write write) {
     Tensor<T> y = f(y0), dx = f(dx0), dw = f(dw0);
     auto const fx = f(x), fdy = f(dy), fw = f(w);
-    auto const p = packed(backend, fw);
+    auto const p = packed<W>(backend, fw);
     backend.linear(fx.view(), p.data(), y.view(), write);
-    backend.linear_input_grad(fdy.view(), fw.view(), dx.view(), write);
-    backend.linear_weight_grad(fdy.view(), fx.view(), dw.view());
+    backend.template linear_input_grad<W>(fdy.view(), fw.view(), dx.view(), write);
+    backend.template linear_weight_grad<W>(fdy.view(), fx.view(), dw.view());
     return std::array{y, dx, dw};
   };
   for (Write const write : {Write::overwrite, Write::accumulate}) {
@@ -153,7 +155,7 @@ void check_linear(Index rows, Index in, Index out) {
 }
 
 /// Groups of the given sizes, empty ones among them.
-template <class T>
+template <class T, class W = T>
 void check_grouped(std::vector<Index> const& sizes, Index in, Index out) {
   std::vector<Index> first{0};
   for (Index const size : sizes) first.push_back(first.back() + size);
@@ -163,15 +165,15 @@ void check_grouped(std::vector<Index> const& sizes, Index in, Index out) {
   auto const run = [&](auto& backend, auto const& f) {
     auto const fx = f(x), fdy = f(dy), fw = f(w);
     Tensor<T> y(rows, out, T(3)), dx(rows, in, T(3)), dw = f(dw0);
-    Index const stride = backend.packed_size(out, in);
-    std::vector<T> p(to_size(groups * stride));
+    Index const stride = backend.template packed_size<W>(out, in);
+    std::vector<W> p(to_size(groups * stride));
     for (Index e = 0; e < groups; ++e)
       backend.pack_weights(fw.view().row_slice(e * out, out), p.data() + e * stride);
     backend.grouped_linear(fx.view(), p.data(), stride, first.data(), groups, y.view());
-    backend.grouped_linear_input_grad(fdy.view(), fw.view().row_slice(0, out), out * in, first.data(), groups,
-                                      dx.view());
-    backend.grouped_linear_weight_grad(fdy.view(), fx.view(), dw.view().row_slice(0, out), out * in,
-                                       first.data(), groups);
+    backend.template grouped_linear_input_grad<W>(fdy.view(), fw.view().row_slice(0, out), out * in,
+                                                  first.data(), groups, dx.view());
+    backend.template grouped_linear_weight_grad<W>(fdy.view(), fx.view(), dw.view().row_slice(0, out),
+                                                   out * in, first.data(), groups);
     return std::array{y, dx, dw};
   };
   CpuReference plain;
@@ -184,6 +186,39 @@ void check_grouped(std::vector<Index> const& sizes, Index in, Index out) {
         {"dw", result[2].values, static_cast<double>(rows), as_double(bound[2].values)},
     };
   });
+}
+
+/// Per head, of columns with a gap between them; weights [out, in] and, transposed, [in, out].
+template <class T, class W = T>
+void check_per_head(Index heads, Index rows, Index in, Index out) {
+  Index const x_step = in + 3, y_step = out + 2;
+  auto const x = random_tensor<T>(rows, heads * x_step, 35), w = random_tensor<T>(heads * out, in, 36),
+             w_transposed = random_tensor<T>(heads * in, out, 37);
+  auto const run = [&](auto& backend, auto const& f, bool transposed) {
+    auto const fx = f(x), fw = f(transposed ? w_transposed : w);
+    Index const stride = backend.template packed_size<W>(out, in);
+    std::vector<W> p(to_size(heads * stride));
+    for (Index h = 0; h < heads; ++h)
+      if (transposed)
+        backend.pack_transposed(fw.view().row_slice(h * in, in), p.data() + h * stride);
+      else
+        backend.pack_weights(fw.view().row_slice(h * out, out), p.data() + h * stride);
+    Tensor<T> y(rows, heads * y_step, T(3));
+    backend.linear_per_head(heads, fx.view(), x_step, in, p.data(), stride, out, y.view(), y_step);
+    return y;
+  };
+  for (bool const transposed : {false, true}) {
+    CpuReference plain;
+    auto const bound = run(
+        plain, [](auto const& v) { return absolute(v); }, transposed);
+    check<T>(text("linear per head [", rows, ",", in, "] -> ", out), [&](auto& backend) {
+      return Results<T>{{"y",
+                         run(
+                             backend, [](auto const& v) { return v; }, transposed)
+                             .values,
+                         static_cast<double>(in), as_double(bound.values)}};
+    });
+  }
 }
 
 template <class T>
@@ -402,6 +437,60 @@ TEMPLATE_TEST_CASE("parity: matrix products", "", float, double) {
   check_grouped<T>({3, 0, 1, 17, 0}, 13, 21);
   check_grouped<T>({0, 0, 40}, 16, 70);
   check_grouped<T>({0, 0}, 3, 5);
+  check_per_head<T>(3, 5, 7, 20);
+  check_per_head<T>(2, 1, 64, 129);
+}
+
+TEST_CASE("parity: matrix products of BF16 operands") {
+  struct Shape {
+    Index rows, in, out;
+  };
+  // Odd and even numbers of pairs along each dimension, and more than a block of k.
+  for (Shape const s : {Shape{1, 1, 1},
+                        {2, 2, 2},
+                        {1, 34, 70},
+                        {3, 5, 15},
+                        {7, 16, 16},
+                        {13, 29, 65},
+                        {50, 64, 129},
+                        {253, 11, 17},
+                        {515, 6, 40},
+                        {5, 1029, 3}})
+    check_linear<float, bf16>(s.rows, s.in, s.out);
+  check_grouped<float, bf16>({3, 0, 1, 17, 0}, 13, 21);
+  check_grouped<float, bf16>({0, 0, 40}, 16, 70);
+  check_per_head<float, bf16>(3, 5, 7, 20);
+  check_per_head<float, bf16>(2, 1, 64, 129);
+}
+
+TEST_CASE("parity: a result in BF16 is the sum in FP32, rounded once") {
+  for (Index const in : {9, 16, 1030}) {
+    auto const x = random_tensor<float>(70, in, 1), w = random_tensor<float>(75, in, 2);
+    for (auto const& backend : all_backends()) {
+      auto const p = packed<bf16>(*backend, w);
+      Tensor<float> y(70, 75);
+      Tensor<bf16> rounded(70, 75);
+      backend->linear(x.view(), p.data(), y.view());
+      backend->linear(x.view(), p.data(), rounded.view());
+      std::vector<bf16> wanted;
+      for (float const v : y.values) wanted.push_back(bf16(v));
+      CHECK(rounded.values == wanted);
+    }
+  }
+}
+
+TEST_CASE("parity: a sum over tokens may be cut anywhere, in BF16 too") {
+  auto const dy = random_tensor<float>(41, 19, 1), x = random_tensor<float>(41, 33, 2);
+  Cpu cpu(2);
+  Tensor<float> whole(19, 33, 0.5f);
+  cpu.linear_weight_grad<bf16>(dy.view(), x.view(), whole.view());
+  for (Index const cut : {1, 2, 7, 40}) {
+    Tensor<float> parts(19, 33, 0.5f);
+    cpu.linear_weight_grad<bf16>(dy.view().row_slice(0, cut), x.view().row_slice(0, cut), parts.view());
+    cpu.linear_weight_grad<bf16>(dy.view().row_slice(cut, 41 - cut), x.view().row_slice(cut, 41 - cut),
+                                 parts.view());
+    CHECK(test::same_bits(parts.values, whole.values));
+  }
 }
 
 TEMPLATE_TEST_CASE("parity: row operations", "", float, double) {

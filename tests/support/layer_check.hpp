@@ -45,21 +45,18 @@ class LayerWeights {
 
   /// After a weight has changed.
   void prepare() {
-    if constexpr (requires { layer_.for_each_packed([](nn::PackedWeights<double>&) {}); }) {
+    if constexpr (requires { layer_.for_each_packed([](nn::PackedWeights<double, double>&) {}); }) {
       Index size = 0;
-      layer_.for_each_packed([&](nn::PackedWeights<double>& w) {
-        w.stride = Cpu::packed_size(w.out, w.in);
+      layer_.for_each_packed([&](nn::PackedWeights<double, double>& w) {
+        w.stride = Cpu::packed_size<double>(w.out, w.in);
         size += w.copies * w.stride;
       });
       if (packed_.empty()) packed_ = Buffer<double>(size);
       Index at = 0;
-      layer_.for_each_packed([&](nn::PackedWeights<double>& w) {
+      layer_.for_each_packed([&](nn::PackedWeights<double, double>& w) {
         w.data = packed_.data() + at;
         at += w.copies * w.stride;
-        for (Index copy = 0; copy < w.copies; ++copy)
-          cpu_.pack_weights(MatrixView<double const>(
-                                w.first->weight + w.source_offset + copy * w.source_stride, w.out, w.in),
-                            w.data + copy * w.stride);
+        for (Index copy = 0; copy < w.copies; ++copy) w.pack(cpu_, copy);
       });
     }
   }

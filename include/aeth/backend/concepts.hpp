@@ -28,13 +28,15 @@ template <class P>
 struct Operands {
   using A = typename P::Activation;
   using T = typename P::Exact;
-  MatrixView<A const> x;   ///< an activation that is read
-  MatrixView<A> y;         ///< an activation that is written
-  MatrixView<T const> xt;  ///< a number of the residual stream, scores or a weight, read
-  MatrixView<T> yt;        ///< the same, written
-  T* t = nullptr;          ///< statistics, gains, flat buffers
-  T const* ct = nullptr;   ///< packed weights, tables
-  T scalar{};              ///< a scale
+  MatrixView<A const> x;                   ///< an activation that is read
+  MatrixView<A> y;                         ///< an activation that is written
+  MatrixView<T const> xt;                  ///< a number of the residual stream, scores or a weight, read
+  MatrixView<T> yt;                        ///< the same, written
+  T* t = nullptr;                          ///< statistics, gains, flat buffers
+  T const* ct = nullptr;                   ///< tables
+  typename P::Weight* w = nullptr;         ///< packed weights, written
+  typename P::Weight const* cw = nullptr;  ///< packed weights, read
+  T scalar{};                              ///< a scale
   double weight = 0;
   Index n = 0;
   Index const* first = nullptr;
@@ -68,27 +70,31 @@ concept HasParallel = requires(B& b, archetype::Task task) {
 /// A form of its own for weights, and its size in elements.
 template <class B, class P>
 concept HasPackedWeights = requires(B& b, archetype::Operands<P>& o) {
-  { B::packed_size(o.n, o.n) } -> std::same_as<Index>;
+  { B::template packed_size<typename P::Weight>(o.n, o.n) } -> std::same_as<Index>;
+  b.pack_weights(o.xt, o.w);
   b.pack_weights(o.xt, o.t);
+  b.pack_transposed(o.xt, o.w);
 };
 
 /// y = x · wᵀ from and to either storage, and its two gradients.
 template <class B, class P>
 concept SupportsLinear = requires(B& b, archetype::Operands<P>& o) {
-  b.linear(o.x, o.ct, o.y, o.write);
+  b.linear(o.x, o.cw, o.y, o.write);
+  b.linear(o.x, o.cw, o.yt, o.write);
   b.linear(o.x, o.ct, o.yt, o.write);
-  b.linear_input_grad(o.xt, o.xt, o.y, o.write);
-  b.linear_input_grad(o.x, o.xt, o.yt, o.write);
-  b.linear_weight_grad(o.x, o.x, o.yt);
-  b.linear_weight_grad(o.xt, o.x, o.yt);
+  b.linear_per_head(o.n, o.x, o.n, o.n, o.cw, o.n, o.n, o.yt, o.n);
+  b.template linear_input_grad<typename P::Weight>(o.xt, o.xt, o.y, o.write);
+  b.template linear_input_grad<typename P::Weight>(o.x, o.xt, o.yt, o.write);
+  b.template linear_weight_grad<typename P::Weight>(o.x, o.x, o.yt);
+  b.template linear_weight_grad<typename P::Weight>(o.xt, o.x, o.yt);
 };
 
 /// The same over groups of rows, one weight per group.
 template <class B, class P>
 concept SupportsGroupedLinear = requires(B& b, archetype::Operands<P>& o) {
-  b.grouped_linear(o.x, o.ct, o.n, o.first, o.n, o.y);
-  b.grouped_linear_input_grad(o.x, o.xt, o.n, o.first, o.n, o.y);
-  b.grouped_linear_weight_grad(o.x, o.x, o.yt, o.n, o.first, o.n);
+  b.grouped_linear(o.x, o.cw, o.n, o.first, o.n, o.y);
+  b.template grouped_linear_input_grad<typename P::Weight>(o.x, o.xt, o.n, o.first, o.n, o.y);
+  b.template grouped_linear_weight_grad<typename P::Weight>(o.x, o.x, o.yt, o.n, o.first, o.n);
 };
 
 template <class B, class P>

@@ -14,9 +14,9 @@
 namespace aeth::loss {
 
 /// The output head as the loss sees it.
-template <class T>
+template <class T, class W>
 struct HeadView {
-  T const* packed = nullptr;   ///< the backend's form of the weight
+  W const* packed = nullptr;   ///< the backend's form of the weight
   MatrixView<T const> weight;  ///< [V,D]
   MatrixView<T> gradient;      ///< [V,D], accumulated; unused when scale is 0
 };
@@ -32,8 +32,8 @@ struct HeadView {
 ///
 /// shapes   normed [T,D], targets [T], loss [T], d_normed [T,D]
 /// errors   DataError for a target that is no row of the head
-template <class B, class X, class T>
-void language_model_loss(B& backend, HeadView<T> const& head, MatrixView<X> normed,
+template <class B, class X, class T, class W>
+void language_model_loss(B& backend, HeadView<T, W> const& head, MatrixView<X> normed,
                          VectorView<std::int32_t const> targets, T scale, T* loss, MatrixView<T> d_normed,
                          Arena& arena) {
   Index const block = head_block_rows(head.weight.rows);
@@ -50,8 +50,8 @@ void language_model_loss(B& backend, HeadView<T> const& head, MatrixView<X> norm
     ops::linear(backend, x, head.packed, logits);
     ops::cross_entropy(backend, logits, targets.slice(first, rows), scale, loss + first);
     if (scale == T(0)) continue;
-    ops::linear_weight_grad(backend, logits, x, head.gradient);
-    ops::linear_input_grad(backend, logits, head.weight, d_normed.row_slice(first, rows));
+    ops::linear_weight_grad<W>(backend, logits, x, head.gradient);
+    ops::linear_input_grad<W>(backend, logits, head.weight, d_normed.row_slice(first, rows));
   }
 }
 

@@ -4,6 +4,7 @@
 /// source   DeepSeek-V3, arXiv:2412.19437, §2; tensor names and order as in the released Hugging Face weights
 #pragma once
 
+#include <cstddef>
 #include <deque>
 #include <string>
 #include <utility>
@@ -41,7 +42,8 @@ class Cpu;
 /// Weights, gradients and moments are flat buffers with equal offsets; `parameters()` names their parts in
 /// order. Matrix products read prepared copies, so call `prepare` after changing weights.
 ///
-/// cost     memory: 2 floats per parameter for inference, 3 for training, before optimizer state
+/// cost     memory per parameter: a master weight and a packed weight, for training also a gradient, before optimizer
+///          state
 template <ModelConfig C, Precision P, class B = Cpu>
 class Model {
   static_assert(validate_model<C>());
@@ -53,12 +55,11 @@ class Model {
   using Master = typename P::Master;
   using Exact = typename P::Exact;
   using Activation = typename P::Activation;
+  using Weight = typename P::Weight;
   using Block = nn::Block<nn::block_config(C), P, B>;
   using Mtp = nn::Mtp<nn::block_config(C), P, B>;
 
   static constexpr ModelConfig config = C;
-  /// Whether matrix products read weights rounded from the master copy.
-  static constexpr bool rounds_weights = !std::is_same_v<typename P::Weight, Master>;
 
   /// All weights zero; `initialize` or a checkpoint fills them. Cold, like other set-up: compiled for size.
   [[gnu::cold]] explicit Model(B& backend) : backend_(backend), rotary_(C.mla) {
@@ -73,19 +74,18 @@ class Model {
       parameters_.push_back({name, p.offset, p.rows, p.cols, p.kind});
     });
     weights_ = Buffer<Master>(offset);
-    if constexpr (rounds_weights) rounded_ = Buffer<Master>(offset);
-    Master const* const seen = rounds_weights ? rounded_.data() : weights_.data();
-    visit_parameters([&](std::string const&, nn::Parameter<Master>& p) { p.weight = seen + p.offset; });
-    Index packed = 0;
-    for_each_packed([&](nn::PackedWeights<Master>& w) {
-      w.stride = B::packed_size(w.out, w.in);
-      packed += w.copies * w.stride;
+    visit_parameters(
+        [&](std::string const&, nn::Parameter<Master>& p) { p.weight = weights_.data() + p.offset; });
+    Index bytes = 0;
+    for_each_packed([&]<class W>(nn::PackedWeights<Master, W>& w) {
+      w.stride = B::template packed_size<W>(w.out, w.in);
+      bytes += packed_bytes(w);
     });
-    packed_ = Buffer<Master>(packed);
-    packed = 0;
-    for_each_packed([&](nn::PackedWeights<Master>& w) {
-      w.data = packed_.data() + packed;
-      packed += w.copies * w.stride;
+    packed_ = Buffer<std::byte>(bytes);
+    bytes = 0;
+    for_each_packed([&]<class W>(nn::PackedWeights<Master, W>& w) {
+      w.data = reinterpret_cast<W*>(packed_.data() + bytes);
+      bytes += packed_bytes(w);
     });
     bias_layers_ = 0;
     for_each_bias([&](std::string const& name, VectorView<Exact>& bias) {
@@ -121,18 +121,9 @@ class Model {
   /// Refreshes only what is complete with the master weights [begin, end), those before them being final: so a
   /// model can be prepared while it is loaded.
   void prepare(Index begin, Index end) {
-    if constexpr (rounds_weights)
-      for (ParameterInfo const& p : parameters_)
-        for (Index i = max(begin, p.offset); i < min(end, p.offset + p.size()); ++i)
-          rounded_[i] = is_exact(p.kind) ? weights_[i] : static_cast<Master>(typename P::Weight(weights_[i]));
-    for_each_packed([&](nn::PackedWeights<Master>& w) {
-      for (Index copy = 0; copy < w.copies; ++copy) {
-        Index const source = w.source_offset + copy * w.source_stride;
-        Index const complete = w.first->offset + source + w.out * w.in;
-        if (complete <= begin || complete > end) continue;
-        backend_.pack_weights(MatrixView<Master const>(w.first->weight + source, w.out, w.in),
-                              w.data + copy * w.stride);
-      }
+    for_each_packed([&]<class W>(nn::PackedWeights<Master, W>& w) {
+      for (Index copy = 0; copy < w.copies; ++copy)
+        if (w.end_of(copy) > begin && w.end_of(copy) <= end) w.pack(backend_, copy);
     });
   }
 
@@ -191,9 +182,11 @@ class Model {
   }
 
  private:
-  /// Kinds that no precision policy narrows.
-  static bool is_exact(nn::ParameterKind kind) {
-    return kind == nn::ParameterKind::norm || kind == nn::ParameterKind::router;
+  /// Room of packed weights, in whole cache lines.
+  template <class W>
+  static Index packed_bytes(nn::PackedWeights<Master, W> const& w) {
+    return round_up(w.copies * w.stride * static_cast<Index>(sizeof(W)),
+                    static_cast<Index>(buffer_alignment));
   }
 
   template <class Visit>
@@ -234,7 +227,8 @@ class Model {
   std::deque<Mtp> mtp_;
   std::vector<ParameterInfo> parameters_;
   std::vector<std::string> bias_names_;
-  Buffer<Master> weights_, rounded_, gradients_, packed_;
+  Buffer<Master> weights_, gradients_;
+  Buffer<std::byte> packed_;
   Buffer<Exact> biases_;
   Index bias_layers_ = 0;
   mutable nn::RotaryTable<Exact> rotary_;

@@ -36,6 +36,7 @@ class Ffn {
  public:
   using A = typename P::Activation;
   using T = typename P::Exact;
+  using W = typename P::Weight;
   using Context = FfnContext<P>;
 
   Ffn(Index dim, Index hidden_dim) : dim_(dim), hidden_dim_(hidden_dim) {
@@ -63,9 +64,9 @@ class Ffn {
   void reserve(Arena& arena, Index tokens, Context& c) const { c.reserve(arena, tokens, hidden_dim_); }
 
   void forward(B& backend, MatrixView<A> x, MatrixView<T> y, Context& c) const {
-    ops::linear(backend, x, static_cast<T const*>(packed_gate_up_.data), c.gate_up);
+    ops::linear(backend, x, static_cast<W const*>(packed_gate_up_.data), c.gate_up);
     ops::swiglu(backend, c.gate_up, c.hidden);
-    ops::linear(backend, c.hidden, static_cast<T const*>(packed_down_.data), y);
+    ops::linear(backend, c.hidden, static_cast<W const*>(packed_down_.data), y);
   }
 
   /// dx overwritten or continued, weight gradients accumulate.
@@ -74,18 +75,18 @@ class Ffn {
     ArenaScope const scope(arena);
     auto const d_hidden = arena.matrix<A>(x.rows, hidden_dim_);
     auto const d_gate_up = arena.matrix<A>(x.rows, 2 * hidden_dim_);
-    ops::linear_weight_grad(backend, dy, c.hidden, down_.gradient_matrix());
-    ops::linear_input_grad(backend, dy, down_.matrix(), d_hidden);
+    ops::linear_weight_grad<W>(backend, dy, c.hidden, down_.gradient_matrix());
+    ops::linear_input_grad<W>(backend, dy, down_.matrix(), d_hidden);
     ops::swiglu_backward(backend, d_hidden, c.gate_up, d_gate_up);
-    ops::linear_weight_grad(backend, d_gate_up, x, MatrixView<T>(gate_.gradient, 2 * hidden_dim_, dim_));
-    ops::linear_input_grad(backend, d_gate_up, MatrixView<T const>(gate_.weight, 2 * hidden_dim_, dim_), dx,
-                           write);
+    ops::linear_weight_grad<W>(backend, d_gate_up, x, MatrixView<T>(gate_.gradient, 2 * hidden_dim_, dim_));
+    ops::linear_input_grad<W>(backend, d_gate_up, MatrixView<T const>(gate_.weight, 2 * hidden_dim_, dim_),
+                              dx, write);
   }
 
  private:
   Index dim_, hidden_dim_;
   Parameter<T> gate_{}, up_{}, down_{};
-  PackedWeights<T> packed_gate_up_{}, packed_down_{};
+  PackedWeights<T, W> packed_gate_up_{}, packed_down_{};
 };
 
 }  // namespace aeth::nn

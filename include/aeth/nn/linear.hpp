@@ -9,10 +9,10 @@
 namespace aeth::nn {
 
 /// shapes   x [T,in], w [out,in] → y [T,out]
-/// types    x, y: any storage; sums in P::Accumulator, one chain over `in` per element
+/// types    x, y: any storage; products of operands in W, sums in P::Accumulator, one chain over `in` per element
 /// saves    nothing: backward is handed x again
 /// cost     2·T·in·out FLOP forward, twice that backward
-template <class P, class B>
+template <class P, class B, class W = typename P::Weight>
 class Linear {
  public:
   using T = typename P::Master;
@@ -37,22 +37,23 @@ class Linear {
 
   template <class X, class Y>
   void forward(B& backend, MatrixView<X> x, MatrixView<Y> y) const {
-    ops::linear(backend, x, static_cast<T const*>(packed_.data), y);
+    ops::linear(backend, x, packed(), y);
   }
 
   /// dw accumulates; dx is overwritten or continued as told.
   template <class DY, class X, class DX>
   void backward(B& backend, MatrixView<DY> dy, MatrixView<X> x, MatrixView<DX> dx, Write write) const {
-    ops::linear_weight_grad(backend, dy, x, weight_.gradient_matrix());
-    ops::linear_input_grad(backend, dy, weight_.matrix(), dx, write);
+    ops::linear_weight_grad<W>(backend, dy, x, weight_.gradient_matrix());
+    ops::linear_input_grad<W>(backend, dy, weight_.matrix(), dx, write);
   }
 
   [[nodiscard]] Parameter<T> const& weight() const { return weight_; }
-  [[nodiscard]] T const* packed() const { return packed_.data; }
+  [[nodiscard]] W const* packed() const { return packed_.data; }
+  [[nodiscard]] PackedWeights<T, W> const& packed_weights() const { return packed_; }
 
  private:
   Parameter<T> weight_{};
-  PackedWeights<T> packed_{};
+  PackedWeights<T, W> packed_{};
 };
 
 }  // namespace aeth::nn

@@ -67,6 +67,7 @@ class Mla {
  public:
   using A = typename P::Activation;
   using T = typename P::Exact;
+  using W = typename P::Weight;
   using Context = MlaContext<C, P>;
 
   static constexpr AttentionShape shape{C.heads, C.nope_dim, C.rope_dim, C.v_dim};
@@ -92,7 +93,8 @@ class Mla {
     kv_a_.for_each_packed(visit);
     kv_b_.for_each_packed(visit);
     o_.for_each_packed(visit);
-    value_up_.first = &kv_b_.weight();
+    key_up_.first = value_up_.first = &kv_b_.weight();
+    visit(key_up_);
     visit(value_up_);
   }
 
@@ -148,20 +150,15 @@ class Mla {
     Index const tokens = c.q.rows, width = C.kv_rank + C.rope_dim;
     auto const query = arena.matrix<T>(tokens, C.heads * width);
     auto const summed = arena.matrix<T>(tokens, C.heads * C.kv_rank);
-    for (Index h = 0; h < C.heads; ++h) {
-      MatrixView<T const> const key_up(kv_b_.weight().weight + h * (C.nope_dim + C.v_dim) * C.kv_rank,
-                                       C.nope_dim, C.kv_rank);
-      ops::linear_input_grad(backend, c.q.col_slice(h * C.qk_dim(), C.nope_dim), key_up,
-                             query.col_slice(h * width, C.kv_rank));
+    ops::linear_per_head(backend, C.heads, c.q, C.qk_dim(), C.nope_dim, static_cast<W const*>(key_up_.data),
+                         key_up_.stride, C.kv_rank, query, width);
+    for (Index h = 0; h < C.heads; ++h)
       for (Index t = 0; t < tokens; ++t)
         for (Index i = 0; i < C.rope_dim; ++i)
           query(t, h * width + C.kv_rank + i) = static_cast<T>(c.q(t, h * C.qk_dim() + C.nope_dim + i));
-    }
     ops::latent_attention(backend, C.heads, C.kv_rank, scale_, spans, query, cache, summed);
-    for (Index h = 0; h < C.heads; ++h)
-      ops::linear(backend, summed.col_slice(h * C.kv_rank, C.kv_rank),
-                  static_cast<T const*>(value_up_.data + h * value_up_.stride),
-                  c.o.col_slice(h * C.v_dim, C.v_dim));
+    ops::linear_per_head(backend, C.heads, summed, C.kv_rank, C.kv_rank,
+                         static_cast<W const*>(value_up_.data), value_up_.stride, C.v_dim, c.o, C.v_dim);
   }
 
   /// dh [T,D] is overwritten, weight gradients accumulate. h is forward's input.
@@ -203,10 +200,11 @@ class Mla {
   RmsNorm<P, B> kv_a_norm_{C.kv_rank, C.norm_eps};
   Linear<P, B> kv_b_{C.heads * (C.nope_dim + C.v_dim), C.kv_rank};
   Linear<P, B> o_{D, C.heads* C.v_dim};
-  /// W_uv of each head, for the absorbed form.
-  PackedWeights<T> value_up_{C.v_dim, C.kv_rank,
-                             C.heads, static_cast<Index>(C.nope_dim + C.v_dim) * C.kv_rank,
-                             nullptr, static_cast<Index>(C.nope_dim) * C.kv_rank};
+  /// W_uk and W_uv of each head, for the absorbed form.
+  static constexpr Index head_size = Index{C.nope_dim + C.v_dim} * C.kv_rank;
+  PackedWeights<T, W> key_up_{C.kv_rank, C.nope_dim, C.heads, head_size, nullptr, 0, true};
+  PackedWeights<T, W> value_up_{C.v_dim,   C.kv_rank, C.heads,
+                                head_size, nullptr,   Index{C.nope_dim} * C.kv_rank};
   T scale_ = static_cast<T>(softmax_scale(C));
 };
 

@@ -31,17 +31,35 @@ struct Parameter {
 };
 
 /// The panel form of one or several equal weight matrices, which matrix products read. Owned by the model,
-/// refreshed by `Model::prepare` whenever weights have changed.
-template <class T>
+/// refreshed by `Model::prepare` whenever weights have changed. W is the type in which products take their operands.
+template <class T, class W>
 struct PackedWeights {
+  using Weight = W;
+
   Index out = 0;
   Index in = 0;
   Index copies = 1;                     ///< matrices, e.g. one per expert
   Index source_stride = 0;              ///< elements from one source matrix to the next
   Parameter<T> const* first = nullptr;  ///< the first source starts at first->weight + source_offset
   Index source_offset = 0;
-  T* data = nullptr;
+  bool transposed = false;  ///< sources are [in, out] and not [out, in]
+  W* data = nullptr;
   Index stride = 0;  ///< elements from one packed matrix to the next
+
+  /// Elements of the flat buffer from which on `copy` depends on nothing.
+  [[nodiscard]] Index end_of(Index copy) const {
+    return first->offset + source_offset + copy * source_stride + out * in;
+  }
+  /// Brings one copy up to date.
+  template <class B>
+  void pack(B& backend, Index copy) const {
+    T const* const from = first->weight + source_offset + copy * source_stride;
+    W* const to = data + copy * stride;
+    if (transposed)
+      backend.pack_transposed(MatrixView<T const>(from, in, out), to);
+    else
+      backend.pack_weights(MatrixView<T const>(from, out, in), to);
+  }
 };
 
 }  // namespace aeth::nn

@@ -1,6 +1,7 @@
 /// Matrix products with weights: y = x · wᵀ, its two gradients, and the same over groups of rows (experts).
 ///
 /// legend   T rows · in, out widths of the weight · E groups
+/// types    W is the type in which products take their operands: that of packed weights; others are rounded to it
 /// cost     2·T·in·out FLOP each; no allocation once scratch has grown
 #pragma once
 
@@ -11,57 +12,70 @@
 namespace aeth::ops {
 
 /// y [T,out] (+)= x [T,in] · wᵀ; `packed` is the backend's own form of w [out,in].
-template <class B, class X, class T, class Y>
-void linear(B& backend, MatrixView<X> x, T const* packed, MatrixView<Y> y, Write write = Write::overwrite) {
+template <class B, class X, class W, class Y>
+void linear(B& backend, MatrixView<X> x, W const* packed, MatrixView<Y> y, Write write = Write::overwrite) {
   expect<ShapeError>(x.rows == y.rows, "linear: x has ", x.rows, " rows, y has ", y.rows);
   backend.linear(as_const(x), packed, y, write);
 }
 
+/// One product per head h: y's `out` columns from h · y_step = x's `in` columns from h · x_step times the h-th of
+/// equal weights, packed `stride` elements apart. y's other columns keep what they hold.
+template <class B, class X, class W, class Y>
+void linear_per_head(B& backend, Index heads, MatrixView<X> x, Index x_step, Index in, W const* packed,
+                     Index stride, Index out, MatrixView<Y> y, Index y_step) {
+  expect<ShapeError>(x.rows == y.rows && in <= x_step && out <= y_step && heads * x_step <= x.cols &&
+                         heads * y_step <= y.cols,
+                     "linear_per_head: ", heads, " heads of ", in, " in ", x_step, " and ", out, " in ",
+                     y_step, " columns, x is [", x.rows, ",", x.cols, "], y is [", y.rows, ",", y.cols, "]");
+  backend.linear_per_head(heads, as_const(x), x_step, in, packed, stride, out, y, y_step);
+}
+
 /// dx [T,in] (+)= dy [T,out] · w [out,in]
-template <class B, class DY, class T, class DX>
+template <class W, class B, class DY, class T, class DX>
 void linear_input_grad(B& backend, MatrixView<DY> dy, MatrixView<T const> w, MatrixView<DX> dx,
                        Write write = Write::overwrite) {
   expect<ShapeError>(dy.rows == dx.rows && dy.cols == w.rows && dx.cols == w.cols,
                      "linear_input_grad: dy is [", dy.rows, ",", dy.cols, "], w is [", w.rows, ",", w.cols,
                      "], dx is [", dx.rows, ",", dx.cols, "]");
-  backend.linear_input_grad(as_const(dy), w, dx, write);
+  backend.template linear_input_grad<W>(as_const(dy), w, dx, write);
 }
 
 /// dw [out,in] += dyᵀ · x, rows in order, continuing the sum that dw holds.
-template <class B, class DY, class X, class T>
+template <class W, class B, class DY, class X, class T>
 void linear_weight_grad(B& backend, MatrixView<DY> dy, MatrixView<X> x, MatrixView<T> dw) {
   expect<ShapeError>(dy.rows == x.rows && dw.rows == dy.cols && dw.cols == x.cols,
                      "linear_weight_grad: dy is [", dy.rows, ",", dy.cols, "], x is [", x.rows, ",", x.cols,
                      "], dw is [", dw.rows, ",", dw.cols, "]");
-  backend.linear_weight_grad(as_const(dy), as_const(x), dw);
+  backend.template linear_weight_grad<W>(as_const(dy), as_const(x), dw);
 }
 
 /// The three products where rows first[e] .. first[e+1] of x and y belong to weight e. Weights lie `stride`
 /// elements apart; an empty group costs nothing and leaves its gradient untouched.
-template <class B, class X, class T, class Y>
-void grouped_linear(B& backend, MatrixView<X> x, T const* packed, Index stride, VectorView<Index const> first,
+template <class B, class X, class W, class Y>
+void grouped_linear(B& backend, MatrixView<X> x, W const* packed, Index stride, VectorView<Index const> first,
                     MatrixView<Y> y) {
   expect<ShapeError>(x.rows == y.rows && first[first.size - 1] == x.rows, "grouped_linear: x has ", x.rows,
                      " rows, y has ", y.rows, ", the groups hold ", first[first.size - 1]);
   backend.grouped_linear(as_const(x), packed, stride, first.data, first.size - 1, y);
 }
 
-template <class B, class DY, class T, class DX>
+template <class W, class B, class DY, class T, class DX>
 void grouped_linear_input_grad(B& backend, MatrixView<DY> dy, MatrixView<T const> w0, Index stride,
                                VectorView<Index const> first, MatrixView<DX> dx) {
   expect<ShapeError>(dy.rows == dx.rows && dy.cols == w0.rows && dx.cols == w0.cols,
                      "grouped_linear_input_grad: dy is [", dy.rows, ",", dy.cols, "], w is [", w0.rows, ",",
                      w0.cols, "], dx is [", dx.rows, ",", dx.cols, "]");
-  backend.grouped_linear_input_grad(as_const(dy), w0, stride, first.data, first.size - 1, dx);
+  backend.template grouped_linear_input_grad<W>(as_const(dy), w0, stride, first.data, first.size - 1, dx);
 }
 
-template <class B, class DY, class X, class T>
+template <class W, class B, class DY, class X, class T>
 void grouped_linear_weight_grad(B& backend, MatrixView<DY> dy, MatrixView<X> x, MatrixView<T> dw0,
                                 Index stride, VectorView<Index const> first) {
   expect<ShapeError>(dy.rows == x.rows && dw0.rows == dy.cols && dw0.cols == x.cols,
                      "grouped_linear_weight_grad: dy is [", dy.rows, ",", dy.cols, "], x is [", x.rows, ",",
                      x.cols, "], dw is [", dw0.rows, ",", dw0.cols, "]");
-  backend.grouped_linear_weight_grad(as_const(dy), as_const(x), dw0, stride, first.data, first.size - 1);
+  backend.template grouped_linear_weight_grad<W>(as_const(dy), as_const(x), dw0, stride, first.data,
+                                                 first.size - 1);
 }
 
 }  // namespace aeth::ops

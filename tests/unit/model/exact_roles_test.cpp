@@ -1,5 +1,5 @@
-// Under BF16, what the policy calls exact stays FP32: norm gains, the router's weights, logits, scores, gates and
-// biases. Everything else is read as rounded.
+// Under BF16, what the policy calls exact stays FP32: embeddings, norm gains, the router's weights, logits, scores,
+// gates and biases. Everything else is read as rounded.
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -68,7 +68,8 @@ TEST_CASE("bf16: rounding a tensor beforehand shows exactly where the policy kee
   unsigned exact = 0, narrowed = 0;
   for (ParameterInfo const& p : model.parameters()) {
     INFO(p.name);
-    bool const is_exact = p.kind == nn::ParameterKind::norm || p.kind == nn::ParameterKind::router;
+    bool const is_exact = p.kind == nn::ParameterKind::norm || p.kind == nn::ParameterKind::router ||
+                          p.kind == nn::ParameterKind::embedding;
     Seen const seen = forward_with(model, p, [](float w) { return static_cast<float>(bf16(w)); });
     CHECK(test::same_bits(seen.logits, wanted.logits) == !is_exact);
     ++(is_exact ? exact : narrowed);

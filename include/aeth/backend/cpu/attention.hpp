@@ -24,6 +24,13 @@ struct HeadOperands {
   T* v = nullptr;             ///< [keys, U]
   T* v_transposed = nullptr;  ///< panels as well: [U, 64], backward only
 
+  [[nodiscard]] RightMatrix<T> keys_as_columns(Index d) const {
+    return {k_transposed, matmul_panel, matmul_panel * d};
+  }
+  [[nodiscard]] RightMatrix<T> values_as_columns(Index u) const {
+    return {v_transposed, matmul_panel, matmul_panel * u};
+  }
+
   template <class X>
   void gather(Arena& arena, SimdLevel level, AttentionShape shape, AttentionSpan const& span, Index head,
               MatrixView<X const> kv, MatrixView<X const> k_pe, bool backward) {
@@ -94,8 +101,8 @@ void Cpu::attention(AttentionShape shape, T scale, std::vector<AttentionSpan> co
                   padded = round_up(keys, Index{16});
       AETH_CPU_KERNEL(level_, T, copy_rows, q_tile, d, q.row(span.query_begin + i) + head * d, q.stride, rows,
                       d);
-      AETH_CPU_KERNEL(level_, T, matmul, rows, padded, d, q_tile, d, Index{1}, x.k_transposed,
-                      cpu::matmul_panel, cpu::matmul_panel * d, scores, x.padded_keys, false, scratch);
+      cpu::matmul(level_, rows, padded, d, cpu::LeftMatrix<T>{q_tile, d}, x.keys_as_columns(d), scores,
+                  x.padded_keys, false, scratch);
       for (Index r = 0; r < rows; ++r) {
         T* const row = scores + r * x.padded_keys;
         Index const t = span.query_begin + i + r, seen = past + i + r + 1;
@@ -104,8 +111,8 @@ void Cpu::attention(AttentionShape shape, T scale, std::vector<AttentionSpan> co
         statistics.shift[t * shape.heads + head] = shift;
         statistics.inverse_sum[t * shape.heads + head] = T(1) / sum;
       }
-      AETH_CPU_KERNEL(level_, T, matmul, rows, u, keys, scores, x.padded_keys, Index{1}, x.v, u,
-                      cpu::matmul_panel, out, u, false, scratch);
+      cpu::matmul(level_, rows, u, keys, cpu::LeftMatrix<T>{scores, x.padded_keys},
+                  cpu::RightMatrix<T>{x.v, u}, out, u, false, scratch);
       for (Index r = 0; r < rows; ++r) {
         Index const t = span.query_begin + i + r;
         AETH_CPU_KERNEL(level_, T, scale, o.row(t) + head * u, statistics.inverse_sum[t * shape.heads + head],
@@ -147,10 +154,10 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
       Index const t0 = span.query_begin + i;
       AETH_CPU_KERNEL(level_, T, copy_rows, q_tile, d, q.row(t0) + head * d, q.stride, rows, d);
       AETH_CPU_KERNEL(level_, T, copy_rows, do_tile, u, d_o.row(t0) + head * u, d_o.stride, rows, u);
-      AETH_CPU_KERNEL(level_, T, matmul, rows, padded, d, q_tile, d, Index{1}, x.k_transposed,
-                      cpu::matmul_panel, cpu::matmul_panel * d, p, x.padded_keys, false, scratch);
-      AETH_CPU_KERNEL(level_, T, matmul, rows, padded, u, do_tile, u, Index{1}, x.v_transposed,
-                      cpu::matmul_panel, cpu::matmul_panel * u, ds, x.padded_keys, false, scratch);
+      cpu::matmul(level_, rows, padded, d, cpu::LeftMatrix<T>{q_tile, d}, x.keys_as_columns(d), p,
+                  x.padded_keys, false, scratch);
+      cpu::matmul(level_, rows, padded, u, cpu::LeftMatrix<T>{do_tile, u}, x.values_as_columns(u), ds,
+                  x.padded_keys, false, scratch);
       for (Index r = 0; r < rows; ++r) {
         T* const p_row = p + r * x.padded_keys;
         T* const ds_row = ds + r * x.padded_keys;
@@ -161,12 +168,12 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
         T const delta = AETH_CPU_KERNEL(level_, T, dot, do_tile + r * u, o.row(t0 + r) + head * u, u);
         AETH_CPU_KERNEL(level_, T, softmax_backward_row, ds_row, p_row, ds_row, delta, scale, keys);
       }
-      AETH_CPU_KERNEL(level_, T, matmul, keys, u, rows, p, Index{1}, x.padded_keys, do_tile, u,
-                      cpu::matmul_panel, dv, u, true, scratch);
-      AETH_CPU_KERNEL(level_, T, matmul, keys, d, rows, ds, Index{1}, x.padded_keys, q_tile, d,
-                      cpu::matmul_panel, dk, d, true, scratch);
-      AETH_CPU_KERNEL(level_, T, matmul, rows, d, keys, ds, x.padded_keys, Index{1}, x.k, d,
-                      cpu::matmul_panel, dq_tile, d, false, scratch);
+      cpu::matmul(level_, keys, u, rows, cpu::LeftMatrix<T>{p, x.padded_keys, true},
+                  cpu::RightMatrix<T>{do_tile, u}, dv, u, true, scratch);
+      cpu::matmul(level_, keys, d, rows, cpu::LeftMatrix<T>{ds, x.padded_keys, true},
+                  cpu::RightMatrix<T>{q_tile, d}, dk, d, true, scratch);
+      cpu::matmul(level_, rows, d, keys, cpu::LeftMatrix<T>{ds, x.padded_keys}, cpu::RightMatrix<T>{x.k, d},
+                  dq_tile, d, false, scratch);
       for (Index r = 0; r < rows; ++r)
         for (Index c = 0; c < d; ++c) dq(t0 + r, head * d + c) = X(dq_tile[r * d + c]);
     }
@@ -201,7 +208,8 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, std::vector<A
 }
 
 /// Scores lie as [keys, 16 heads], so that a cache row is read once for sixteen heads and every operation on scores
-/// runs over heads. Sums over keys run in blocks counted from the first key, then over blocks.
+/// runs over heads. Sums over keys run in blocks counted from the first key, then over blocks. With a cache in BF16,
+/// queries and unnormalised weights are rounded to it for the products; the sum of weights is of unrounded ones.
 template <class X, class T>
 void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan const& span,
                            MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o) {
@@ -212,11 +220,18 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan
   T* const scores = scratch_.take<T>(rows * blocks * block * 16);
   T* const tops = scratch_.take<T>(rows * blocks * 16);
   T* const sums = scratch_.take<T>(rows * blocks * 16);
-  T* const queries = scratch_.take<T>(rows * d * 16);
+  Index const query_size = round_up(d, cpu::pair_of<X>) * 16;
+  X* const queries = scratch_.take<X>(rows * query_size);
+  X* const weights =
+      std::is_same_v<X, T> ? reinterpret_cast<X*>(scores) : scratch_.take<X>(rows * blocks * block * 16);
   parallel(rows, [&](Index row, int) {
-    Index const first = row % groups * 16;
-    AETH_CPU_KERNEL(level_, T, transpose, queries + row * d * 16, Index{16},
-                    q.row(span.query_begin + row / groups) + first * d, d, min(Index{16}, heads - first), d);
+    Index const first = row % groups * 16, count = min(Index{16}, heads - first);
+    T const* const from = q.row(span.query_begin + row / groups) + first * d;
+    X* const to = queries + row * query_size;
+    if constexpr (std::is_same_v<X, T>)
+      AETH_CPU_KERNEL(level_, T, transpose, to, Index{16}, from, d, count, d);
+    else
+      AETH_CPU_KERNEL(level_, T, transpose_pairs, to, Index{16}, from, d, count, d);
   });
   // body(row, block, its first key, its visible keys, scratch) for every block of scores.
   auto const each_block = [&](auto const& body) {
@@ -230,10 +245,9 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan
   };
   each_block([&](Index row, Index task, Index key, Index seen, Arena& arena) {
     T* const to = scores + task * block * 16;
-    auto const keys = widened_rows<T>(arena, cache, span.key_begin + key, seen, Index{0}, d);
-    AETH_CPU_KERNEL(level_, T, matmul, seen, Index{16}, d, keys.data, keys.stride, Index{1},
-                    queries + row * d * 16, Index{16}, Index{0}, to, Index{16}, false,
-                    arena.take<T>(cpu::matmul_scratch));
+    cpu::matmul(level_, seen, Index{16}, d, cpu::LeftMatrix<X>{cache.row(span.key_begin + key), cache.stride},
+                cpu::RightMatrix<X>{queries + row * query_size, Index{16}, Index{0}}, to, Index{16}, false,
+                arena.take<T>(cpu::matmul_scratch));
     AETH_CPU_KERNEL(level_, T, largest_lanes, tops + task * 16, to, seen);
   });
   each_block([&](Index row, Index task, Index, Index seen, Arena&) {
@@ -241,8 +255,8 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan
     Index const used = ceil_div(past + row / groups + 1, block);
     AETH_CPU_KERNEL(level_, T, largest_lanes, shift, tops + row * blocks * 16, used);
     for (T& x : shift) x *= scale;
-    AETH_CPU_KERNEL(level_, T, exponential_lanes, scores + task * block * 16, seen, scale, shift,
-                    sums + task * 16);
+    AETH_CPU_KERNEL(level_, T, exponential_lanes, weights + task * block * 16, scores + task * block * 16,
+                    seen, scale, shift, sums + task * 16);
   });
   Index const strips = ceil_div(latent_dim, panel);
   parallel(rows * strips, [&](Index task, int thread) {
@@ -255,29 +269,15 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan
     T* const out = o.row(span.query_begin + row / groups) + first * latent_dim + column;
     T total[16] = {};
     for (Index key = 0; key < seen; key += block) {
-      ArenaScope const inner(arena);
       Index const n = min(block, seen - key), at = row * blocks + key / block;
-      auto const values = widened_rows<T>(arena, cache, span.key_begin + key, n, column, width);
-      AETH_CPU_KERNEL(level_, T, matmul, count, width, n, scores + at * block * 16, Index{1}, Index{16},
-                      values.data, values.stride, panel, out, latent_dim, key > 0, scratch);
+      cpu::matmul(level_, count, width, n, cpu::LeftMatrix<X>{weights + at * block * 16, Index{16}, true},
+                  cpu::RightMatrix<X>{cache.row(span.key_begin + key) + column, cache.stride}, out,
+                  latent_dim, key > 0, scratch);
       for (int lane = 0; lane < 16; ++lane) total[lane] += sums[at * 16 + lane];
     }
     for (Index h = 0; h < count; ++h)
       AETH_CPU_KERNEL(level_, T, scale, out + h * latent_dim, T(1) / total[h], out + h * latent_dim, width);
   });
-}
-
-template <class T, class X>
-MatrixView<T const> Cpu::widened_rows(Arena& arena, MatrixView<X const> x, Index first, Index rows,
-                                      Index column, Index width) {
-  if constexpr (std::is_same_v<T, X>) {
-    return {x.row(first) + column, rows, width, x.stride};
-  } else {
-    MatrixView<T> const wide = arena.matrix<T>(rows, width);
-    AETH_CPU_KERNEL(level_, T, copy_rows, wide.data, wide.stride, x.row(first) + column, x.stride, rows,
-                    width);
-    return wide;
-  }
 }
 
 }  // namespace aeth

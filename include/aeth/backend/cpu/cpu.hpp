@@ -6,7 +6,7 @@
 ///
 /// legend   T tokens · D width · H heads · N, R, U non-rotary, rotary and value head sizes
 ///          E experts · K experts per token
-/// types    storage is float, double or bf16; arithmetic is in float, or in double where the result is double
+/// types    storage is float, double or bf16; sums are in float, or in double where the result is double
 #pragma once
 
 #include <thread>
@@ -21,14 +21,13 @@
 namespace aeth {
 
 /// One C (+)= A · B of a group; see `Cpu::matmul`.
-template <class T>
+template <class X, class B, class Y>
 struct MatmulJob {
   Index rows = 0, columns = 0, depth = 0;
-  T const* a = nullptr;  ///< element (i, k) at a[i · a_row + k · a_k]
-  Index a_row = 0, a_k = 1;
-  T const* b = nullptr;  ///< row-major [depth, columns] with rows b_row apart, or packed by `pack_weights`
+  cpu::LeftMatrix<X> a;
+  B const* b = nullptr;  ///< row-major [depth, columns] with rows b_row apart, or packed by `pack_weights`
   Index b_row = 0;       ///< 0 = packed
-  T* c = nullptr;        ///< row-major [rows, columns] with rows c_row apart
+  Y* c = nullptr;        ///< row-major [rows, columns] with rows c_row apart
   Index c_row = 0;
 };
 
@@ -56,41 +55,54 @@ class Cpu {
   }
 
   // --- matrix products: matmul.hpp ---
+  //
+  // W is the type that products take their operands in: T itself, or bf16, to which both are rounded on the way.
 
-  /// C (+)= A · B for a group of products, each element one fused multiply-add chain over k in ascending
-  /// order.
-  template <class T>
-  void matmul(MatmulJob<T> const* jobs, Index count, Write write);
+  /// C (+)= A · B for a group of products, each element one fused multiply-add chain over k.
+  template <class X, class B, class Y>
+  void matmul(MatmulJob<X, B, Y> const* jobs, Index count, Write write);
 
   /// Elements that `pack_weights` writes for a [out, in] matrix.
-  [[nodiscard]] static Index packed_size(Index out, Index in) { return round_up(out, Index{16}) * in; }
+  template <class W>
+  [[nodiscard]] static Index packed_size(Index out, Index in) {
+    return round_up(out, Index{16}) * round_up(in, cpu::pair_of<W>);
+  }
 
   /// Reorders w [out, in] into column panels for y = x · wᵀ.
-  template <class T>
-  void pack_weights(MatrixView<T const> w, T* packed);
+  template <class T, class W>
+  void pack_weights(MatrixView<T const> w, W* packed);
+  /// The same for y = x · w with w [in, out].
+  template <class T, class W>
+  void pack_transposed(MatrixView<T const> w, W* packed);
 
   /// y [T,out] (+)= x [T,in] · wᵀ, w packed.
-  template <class X, class Y, class T>
-  void linear(MatrixView<X const> x, T const* packed, MatrixView<Y> y, Write write = Write::overwrite);
+  template <class X, class Y, class W>
+  void linear(MatrixView<X const> x, W const* packed, MatrixView<Y> y, Write write = Write::overwrite);
+
+  /// One such product per head: of x's columns from h · x_step and the h-th packed weight [out, in], `packed_stride`
+  /// elements apart, to y's columns from h · y_step. Columns of y between them keep what they hold.
+  template <class X, class Y, class W>
+  void linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Index in, W const* packed,
+                       Index packed_stride, Index out, MatrixView<Y> y, Index y_step);
 
   /// dx [T,in] (+)= dy [T,out] · w [out,in].
-  template <class DY, class DX, class T>
+  template <class W, class DY, class DX, class T>
   void linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w, MatrixView<DX> dx,
                          Write write = Write::overwrite);
 
   /// dw [out,in] += dyᵀ · x, tokens in order, continuing the sum that dw holds.
-  template <class DY, class X, class T>
+  template <class W, class DY, class X, class T>
   void linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw);
 
   /// The three products over expert groups: rows first[e] .. first[e+1] belong to weight e; weights are
   /// `weight_stride` (packed: `packed_stride`) elements apart.
-  template <class X, class Y, class T>
-  void grouped_linear(MatrixView<X const> x, T const* packed, Index packed_stride, Index const* first,
+  template <class X, class Y, class W>
+  void grouped_linear(MatrixView<X const> x, W const* packed, Index packed_stride, Index const* first,
                       Index groups, MatrixView<Y> y);
-  template <class DY, class DX, class T>
+  template <class W, class DY, class DX, class T>
   void grouped_linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w0, Index weight_stride,
                                  Index const* first, Index groups, MatrixView<DX> dx);
-  template <class DY, class X, class T>
+  template <class W, class DY, class X, class T>
   void grouped_linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw0,
                                   Index weight_stride, Index const* first, Index groups);
 
@@ -209,18 +221,9 @@ class Cpu {
   [[nodiscard]] double sum_of_squares(T const* x, Index size);
 
  private:
-  /// x itself, or a copy in the computing type T in scratch.
+  /// x itself, or a copy in type T in scratch, widened or rounded.
   template <class T, class X>
-  MatrixView<T const> widened(MatrixView<X const> x);
-
-  /// Runs body on y itself, or on a scratch copy in T that is rounded into y afterwards.
-  template <class T, class Y, class Body>
-  void through(MatrixView<Y> y, Write write, Body const& body);
-
-  /// The same for a part of x.
-  template <class T, class X>
-  MatrixView<T const> widened_rows(Arena& arena, MatrixView<X const> x, Index first, Index rows, Index column,
-                                   Index width);
+  MatrixView<T const> converted(MatrixView<X const> x);
 
   template <class X, class T>
   void latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan const& span,

@@ -38,16 +38,44 @@ inline constexpr Index matmul_panel = 64;  ///< columns of a packed panel; the l
 inline constexpr Index matmul_k_block =
     256;                                   ///< steps of k for which a panel stays in the first cache levels
 inline constexpr Index matmul_rows = 252;  ///< rows whose copies stay in the second one: a multiple of six
-/// Elements of scratch of a product on one thread: copies of A's columns and B's panel, and an edge of C.
-inline constexpr Index matmul_scratch =
-    matmul_k_block * (matmul_rows + matmul_panel) + matmul_rows * (16 + 4);
+/// Elements of scratch of a product on one thread: copies of A's columns and of a panel of B, an edge of C, and a
+/// panel of C before it is rounded.
+inline constexpr Index matmul_copied_a = matmul_k_block * matmul_rows + matmul_rows * 8;
+inline constexpr Index matmul_copied_b = matmul_k_block * matmul_panel;
+inline constexpr Index matmul_scratch = matmul_copied_a + matmul_copied_b + matmul_rows * (16 + matmul_panel);
+
+/// A product's left operand: element (i, k) at data[i · stride + k], or given by columns at data[i + k · stride].
+template <class X>
+struct LeftMatrix {
+  X const* data = nullptr;
+  Index stride = 0;
+  bool columns = false;
+};
+
+/// Its right operand. Row-major: panel = matmul_panel and rows `stride` apart. Or in panels of 64 columns, `panel`
+/// elements apart, of [depth, stride] each, where two rows of BF16 are interleaved to pairs.
+template <class X>
+struct RightMatrix {
+  X const* data = nullptr;
+  Index stride = 0;
+  Index panel = matmul_panel;
+};
+
+/// Elements of k that lie side by side in a packed panel.
+template <class X>
+inline constexpr Index pair_of = std::is_same_v<X, bf16> ? 2 : 1;
+
+/// What completes an odd number of BF16 elements on the left; times 0 it changes no sum, not even a zero's sign.
+inline constexpr bf16 minus_zero{-0.0f};
 }  // namespace aeth::cpu
 
 namespace aeth::cpu::scalar {
 #include "aeth/backend/cpu/detail/lanes_scalar.hpp"
-// Order matters: the row kernels use nothing of the products, but both use the lanes.
-#include "aeth/backend/cpu/detail/kernels_matmul.hpp"
+// Order matters: products use the row kernels, and both use the lanes.
 #include "aeth/backend/cpu/detail/kernels_rows.hpp"
+// clang-format off
+#include "aeth/backend/cpu/detail/kernels_matmul.hpp"
+// clang-format on
 }  // namespace aeth::cpu::scalar
 
 #if AETH_X86_64
@@ -60,8 +88,8 @@ namespace aeth::cpu::scalar {
 namespace aeth::cpu::avx2 {
 #include "aeth/backend/cpu/detail/lanes_avx2.hpp"
 // clang-format off
-#include "aeth/backend/cpu/detail/kernels_matmul.hpp"
 #include "aeth/backend/cpu/detail/kernels_rows.hpp"
+#include "aeth/backend/cpu/detail/kernels_matmul.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx2
 #if defined(__clang__)
@@ -80,10 +108,29 @@ namespace aeth::cpu::avx2 {
 namespace aeth::cpu::avx512 {
 #include "aeth/backend/cpu/detail/lanes_avx512.hpp"
 // clang-format off
-#include "aeth/backend/cpu/detail/kernels_matmul.hpp"
 #include "aeth/backend/cpu/detail/kernels_rows.hpp"
+#include "aeth/backend/cpu/detail/kernels_matmul.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx512
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+#if defined(__clang__)
+#pragma clang attribute push( \
+    __attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#endif
+namespace aeth::cpu::avx512_bf16 {
+#include "aeth/backend/cpu/detail/lanes_avx512_bf16.hpp"
+// clang-format off
+#include "aeth/backend/cpu/detail/kernels_matmul.hpp"
+// clang-format on
+}  // namespace aeth::cpu::avx512_bf16
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
@@ -96,7 +143,7 @@ namespace aeth::cpu::avx512 {
 #define AETH_CPU_KERNEL(level, T, name, ...)                                      \
   [&] {                                                                           \
     if constexpr (std::is_same_v<T, float>) {                                     \
-      if ((level) == ::aeth::SimdLevel::avx512)                                   \
+      if ((level) >= ::aeth::SimdLevel::avx512)                                   \
         return ::aeth::cpu::avx512::name<::aeth::cpu::avx512::F32>(__VA_ARGS__);  \
       if ((level) == ::aeth::SimdLevel::avx2)                                     \
         return ::aeth::cpu::avx2::name<::aeth::cpu::avx2::F32>(__VA_ARGS__);      \
@@ -107,3 +154,53 @@ namespace aeth::cpu::avx512 {
 #define AETH_CPU_KERNEL(level, T, name, ...) \
   ((void)(level), ::aeth::cpu::scalar::name<::aeth::cpu::scalar::Lanes<T>>(__VA_ARGS__))
 #endif
+
+namespace aeth::cpu {
+
+/// While it lives, vector instructions of this thread take subnormal numbers for zero, and so must everything that is
+/// computed in between. Numbers that are only moved keep their bits.
+class FlushSubnormals {
+ public:
+#if AETH_X86_64
+  FlushSubnormals() noexcept : before_(_mm_getcsr()) {
+    _mm_setcsr(before_ | 0x8040u);
+    keep_order();
+  }
+  ~FlushSubnormals() {
+    keep_order();
+    _mm_setcsr(before_);
+  }
+#else
+  FlushSubnormals() noexcept {}
+#endif
+  FlushSubnormals(FlushSubnormals const&) = delete;
+  FlushSubnormals& operator=(FlushSubnormals const&) = delete;
+
+ private:
+#if AETH_X86_64
+  /// The arithmetic of a product starts from memory and ends there: no compiler moves it past this.
+  static void keep_order() noexcept {
+    asm volatile("" ::: "memory");
+  }
+  unsigned before_;
+#endif
+};
+
+/// C (+)= A · B on this thread at a level; see detail/kernels_matmul.hpp.
+template <class X, class B, class Y, class T>
+void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<B> b, Y* c,
+            Index ldc, bool accumulate, T* scratch) {
+  if constexpr (std::is_same_v<X, bf16>) {
+#if AETH_X86_64
+    if (level == SimdLevel::avx512_bf16)
+      return avx512_bf16::matmul<avx512::F32>(rows, columns, depth, a, b, c, ldc, accumulate, scratch);
+#endif
+    if (level != SimdLevel::scalar) {
+      FlushSubnormals const scope;
+      return AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch);
+    }
+  }
+  AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch);
+}
+
+}  // namespace aeth::cpu

@@ -13,13 +13,13 @@ inline constexpr Index task_panels = 8;  ///< most panels of a task that copies 
 struct MatmulTasks {
   Index rows, columns, row_tiles, column_tiles;
 
-  template <class T>
-  MatmulTasks(MatmulJob<T> const& job, Index threads)
+  template <class X, class B, class Y>
+  MatmulTasks(MatmulJob<X, B, Y> const& job, Index threads)
       : rows(even(job.rows, matmul_rows, 6)),
         columns(matmul_panel),
         row_tiles(ceil_div(job.rows, max(rows, Index{1}))) {
     // Columns of A are copied once per task, so many columns of C should use them, as long as all threads have work.
-    if (job.a_row == 1 && job.b_row != 0)
+    if (job.a.columns && job.b_row != 0)
       while (columns < task_panels * matmul_panel &&
              row_tiles * ceil_div(job.columns, 2 * columns) >= 4 * threads)
         columns *= 2;
@@ -36,8 +36,9 @@ struct MatmulTasks {
 };
 }  // namespace cpu
 
-template <class T>
-void Cpu::matmul(MatmulJob<T> const* jobs, Index count, Write write) {
+template <class X, class B, class Y>
+void Cpu::matmul(MatmulJob<X, B, Y> const* jobs, Index count, Write write) {
+  using T = std::conditional_t<std::is_same_v<Y, double>, double, float>;
   ArenaScope const scope(scratch_);
   Index* const first_task = scratch_.take<Index>(count + 1);
   first_task[0] = 0;
@@ -51,146 +52,139 @@ void Cpu::matmul(MatmulJob<T> const* jobs, Index count, Write write) {
       Index const middle = (low + high) / 2;
       (first_task[middle] <= task ? low : high) = middle;
     }
-    MatmulJob<T> const& job = jobs[low];
+    MatmulJob<X, B, Y> const& job = jobs[low];
     cpu::MatmulTasks const tasks(job, threads());
     Index const row = (task - first_task[low]) % tasks.row_tiles * tasks.rows,
                 column = (task - first_task[low]) / tasks.row_tiles * tasks.columns;
     bool const packed = job.b_row == 0;
-    T const* const b = job.b + (packed ? column * job.depth : column);
+    Index const columns = min(tasks.columns, job.columns - column);
+    cpu::LeftMatrix<X> a = job.a;
+    a.data += row * (a.columns ? Index{1} : a.stride);
+    cpu::RightMatrix<B> b{job.b + column, job.b_row, cpu::matmul_panel};
+    if (packed) b = {job.b + column * round_up(job.depth, cpu::pair_of<B>), round_up(columns, Index{16}), 0};
     Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
     ArenaScope const task_scope(arena);
-    Index const columns = min(tasks.columns, job.columns - column);
-    AETH_CPU_KERNEL(level_, T, matmul, min(tasks.rows, job.rows - row), columns, job.depth,
-                    job.a + row * job.a_row, job.a_row, job.a_k, b,
-                    packed ? round_up(columns, Index{16}) : job.b_row, packed ? Index{0} : cpu::matmul_panel,
-                    job.c + row * job.c_row + column, job.c_row, accumulate,
-                    arena.take<T>(cpu::matmul_scratch));
+    cpu::matmul(level_, min(tasks.rows, job.rows - row), columns, job.depth, a, b,
+                job.c + row * job.c_row + column, job.c_row, accumulate, arena.take<T>(cpu::matmul_scratch));
   });
 }
 
-template <class T>
-void Cpu::pack_weights(MatrixView<T const> w, T* packed) {
+template <class T, class W>
+void Cpu::pack_weights(MatrixView<T const> w, W* packed) {
   parallel(ceil_div(w.rows, cpu::matmul_panel), [&](Index panel, int) {
-    Index const first = panel * cpu::matmul_panel;
-    Index const used = min(cpu::matmul_panel, w.rows - first);
-    AETH_CPU_KERNEL(level_, T, transpose, packed + first * w.cols, round_up(used, Index{16}), w.row(first),
-                    w.stride, used, w.cols);
+    Index const first = panel * cpu::matmul_panel, used = min(cpu::matmul_panel, w.rows - first),
+                width = round_up(used, Index{16});
+    W* const to = packed + first * round_up(w.cols, cpu::pair_of<W>);
+    if constexpr (std::is_same_v<T, W>)
+      AETH_CPU_KERNEL(level_, T, transpose, to, width, w.row(first), w.stride, used, w.cols);
+    else
+      AETH_CPU_KERNEL(level_, T, transpose_pairs, to, width, w.row(first), w.stride, used, w.cols);
+  });
+}
+
+template <class T, class W>
+void Cpu::pack_transposed(MatrixView<T const> w, W* packed) {
+  parallel(ceil_div(w.cols, cpu::matmul_panel), [&](Index panel, int) {
+    Index const first = panel * cpu::matmul_panel, used = min(cpu::matmul_panel, w.cols - first);
+    AETH_CPU_KERNEL(level_, T, copy_rows_of_panel, packed + first * round_up(w.rows, cpu::pair_of<W>),
+                    round_up(used, Index{16}), w.data + first, w.stride, w.rows, used, false);
   });
 }
 
 template <class T, class X>
-MatrixView<T const> Cpu::widened(MatrixView<X const> x) {
+MatrixView<T const> Cpu::converted(MatrixView<X const> x) {
   if constexpr (std::is_same_v<T, X>) {
     return x;
   } else {
-    MatrixView<T> const wide = scratch_.matrix<T>(x.rows, x.cols);
+    MatrixView<T> const to = scratch_.matrix<T>(x.rows, x.cols);
     parallel(x.rows, [&](Index t, int) {
-      AETH_CPU_KERNEL(level_, T, copy_rows, wide.row(t), Index{0}, x.row(t), Index{0}, Index{1}, x.cols);
+      AETH_CPU_KERNEL(level_, float, copy_rows, to.row(t), Index{0}, x.row(t), Index{0}, Index{1}, x.cols);
     });
-    return wide;
+    return to;
   }
 }
 
-template <class T, class Y, class Body>
-void Cpu::through(MatrixView<Y> y, Write write, Body const& body) {
-  if constexpr (std::is_same_v<T, Y>) {
-    body(y);
-  } else {
-    MatrixView<T> const wide = scratch_.matrix<T>(y.rows, y.cols);
-    if (write == Write::accumulate)
-      parallel(y.rows, [&](Index t, int) {
-        AETH_CPU_KERNEL(level_, T, copy_rows, wide.row(t), Index{0}, y.row(t), Index{0}, Index{1}, y.cols);
-      });
-    body(wide);
-    parallel(y.rows, [&](Index t, int) {
-      AETH_CPU_KERNEL(level_, T, copy_rows, y.row(t), Index{0}, wide.row(t), Index{0}, Index{1}, y.cols);
-    });
-  }
-}
-
-template <class X, class Y, class T>
-void Cpu::linear(MatrixView<X const> x, T const* packed, MatrixView<Y> y, Write write) {
+template <class X, class Y, class W>
+void Cpu::linear(MatrixView<X const> x, W const* packed, MatrixView<Y> y, Write write) {
   ArenaScope const scope(scratch_);
-  auto const left = widened<T>(x);
-  through<T>(y, write, [&](MatrixView<T> out) {
-    MatmulJob<T> const job{out.rows, out.cols, x.cols, left.data, left.stride,
-                           1,        packed,   0,      out.data,  out.stride};
-    matmul(&job, 1, write);
-  });
+  auto const left = converted<W>(x);
+  MatmulJob<W, W, Y> const job{y.rows, y.cols, x.cols, {left.data, left.stride}, packed, 0, y.data, y.stride};
+  matmul(&job, 1, write);
 }
 
-template <class DY, class DX, class T>
+template <class X, class Y, class W>
+void Cpu::linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Index in, W const* packed,
+                          Index packed_stride, Index out, MatrixView<Y> y, Index y_step) {
+  ArenaScope const scope(scratch_);
+  auto const left = converted<W>(x);
+  auto* const jobs = scratch_.take<MatmulJob<W, W, Y>>(heads);
+  for (Index h = 0; h < heads; ++h)
+    jobs[h] = {x.rows,
+               out,
+               in,
+               {left.data + h * x_step, left.stride},
+               packed + h * packed_stride,
+               0,
+               y.data + h * y_step,
+               y.stride};
+  matmul(jobs, heads, Write::overwrite);
+}
+
+template <class W, class DY, class DX, class T>
 void Cpu::linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w, MatrixView<DX> dx, Write write) {
   ArenaScope const scope(scratch_);
-  auto const left = widened<T>(dy);
-  through<T>(dx, write, [&](MatrixView<T> out) {
-    MatmulJob<T> const job{out.rows, out.cols, w.rows,   left.data, left.stride,
-                           1,        w.data,   w.stride, out.data,  out.stride};
-    matmul(&job, 1, write);
-  });
+  auto const left = converted<W>(dy);
+  MatmulJob<W, T, DX> const job{dx.rows, dx.cols,  w.rows,  {left.data, left.stride},
+                                w.data,  w.stride, dx.data, dx.stride};
+  matmul(&job, 1, write);
 }
 
-template <class DY, class X, class T>
+template <class W, class DY, class X, class T>
 void Cpu::linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw) {
   ArenaScope const scope(scratch_);
-  auto const left = widened<T>(dy);
-  auto const right = widened<T>(x);
-  MatmulJob<T> const job{dw.rows,     dw.cols,    dy.rows,      left.data, 1,
-                         left.stride, right.data, right.stride, dw.data,   dw.stride};
+  auto const left = converted<W>(dy);
+  auto const right = converted<W>(x);
+  MatmulJob<W, W, T> const job{dw.rows,    dw.cols,      dy.rows, {left.data, left.stride, true},
+                               right.data, right.stride, dw.data, dw.stride};
   matmul(&job, 1, Write::accumulate);
 }
 
-template <class X, class Y, class T>
-void Cpu::grouped_linear(MatrixView<X const> x, T const* packed, Index packed_stride, Index const* first,
+template <class X, class Y, class W>
+void Cpu::grouped_linear(MatrixView<X const> x, W const* packed, Index packed_stride, Index const* first,
                          Index groups, MatrixView<Y> y) {
   ArenaScope const scope(scratch_);
-  auto const left = widened<T>(x);
-  through<T>(y, Write::overwrite, [&](MatrixView<T> out) {
-    auto* const jobs = scratch_.take<MatmulJob<T>>(groups);
-    for (Index e = 0; e < groups; ++e)
-      jobs[e] = {first[e + 1] - first[e],
-                 out.cols,
-                 x.cols,
-                 left.row(first[e]),
-                 left.stride,
-                 1,
-                 packed + e * packed_stride,
-                 0,
-                 out.row(first[e]),
-                 out.stride};
-    matmul(jobs, groups, Write::overwrite);
-  });
+  auto const left = converted<W>(x);
+  auto* const jobs = scratch_.take<MatmulJob<W, W, Y>>(groups);
+  for (Index e = 0; e < groups; ++e)
+    jobs[e] = {first[e + 1] - first[e],    y.cols, x.cols,          {left.row(first[e]), left.stride},
+               packed + e * packed_stride, 0,      y.row(first[e]), y.stride};
+  matmul(jobs, groups, Write::overwrite);
 }
 
-template <class DY, class DX, class T>
+template <class W, class DY, class DX, class T>
 void Cpu::grouped_linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w0, Index weight_stride,
                                     Index const* first, Index groups, MatrixView<DX> dx) {
   ArenaScope const scope(scratch_);
-  auto const left = widened<T>(dy);
-  through<T>(dx, Write::overwrite, [&](MatrixView<T> out) {
-    auto* const jobs = scratch_.take<MatmulJob<T>>(groups);
-    for (Index e = 0; e < groups; ++e)
-      jobs[e] = {
-          first[e + 1] - first[e],     out.cols,  w0.rows,           left.row(first[e]), left.stride, 1,
-          w0.data + e * weight_stride, w0.stride, out.row(first[e]), out.stride};
-    matmul(jobs, groups, Write::overwrite);
-  });
+  auto const left = converted<W>(dy);
+  auto* const jobs = scratch_.take<MatmulJob<W, T, DX>>(groups);
+  for (Index e = 0; e < groups; ++e)
+    jobs[e] = {first[e + 1] - first[e],     dx.cols,   w0.rows,          {left.row(first[e]), left.stride},
+               w0.data + e * weight_stride, w0.stride, dx.row(first[e]), dx.stride};
+  matmul(jobs, groups, Write::overwrite);
 }
 
-template <class DY, class X, class T>
+template <class W, class DY, class X, class T>
 void Cpu::grouped_linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw0,
                                      Index weight_stride, Index const* first, Index groups) {
   ArenaScope const scope(scratch_);
-  auto const left = widened<T>(dy);
-  auto const right = widened<T>(x);
-  auto* const jobs = scratch_.take<MatmulJob<T>>(groups);
+  auto const left = converted<W>(dy);
+  auto const right = converted<W>(x);
+  auto* const jobs = scratch_.take<MatmulJob<W, W, T>>(groups);
   for (Index e = 0; e < groups; ++e)
     jobs[e] = {dw0.rows,
                dw0.cols,
                first[e + 1] - first[e],
-               left.row(first[e]),
-               1,
-               left.stride,
+               {left.row(first[e]), left.stride, true},
                right.row(first[e]),
                right.stride,
                dw0.data + e * weight_stride,

@@ -37,44 +37,59 @@ class CpuReference : private detail::ReferenceMath {
   // --- matrix products
 
   /// The prepared form of a weight is the weight itself.
-  [[nodiscard]] static Index packed_size(Index out, Index in) { return out * in; }
-  template <class T>
-  void pack_weights(MatrixView<T const> w, T* packed) {
-    for (Index i = 0; i < w.rows; ++i) std::copy_n(w.row(i), w.cols, packed + i * w.cols);
+  template <class W>
+  [[nodiscard]] static Index packed_size(Index out, Index in) {
+    return out * in;
+  }
+  template <class T, class W>
+  void pack_weights(MatrixView<T const> w, W* packed) {
+    for (Index i = 0; i < w.rows; ++i)
+      for (Index j = 0; j < w.cols; ++j) packed[i * w.cols + j] = W(w(i, j));
+  }
+  template <class T, class W>
+  void pack_transposed(MatrixView<T const> w, W* packed) {
+    for (Index i = 0; i < w.rows; ++i)
+      for (Index j = 0; j < w.cols; ++j) packed[j * w.rows + i] = W(w(i, j));
   }
 
-  template <class X, class Y, class T>
-  void linear(MatrixView<X const> x, T const* packed, MatrixView<Y> y, Write write = Write::overwrite) {
-    MatrixView<T const> const w(packed, y.cols, x.cols);
-    put(wide(x) * wide(w).transpose(), y, write);
+  template <class X, class Y, class W>
+  void linear(MatrixView<X const> x, W const* packed, MatrixView<Y> y, Write write = Write::overwrite) {
+    MatrixView<W const> const w(packed, y.cols, x.cols);
+    put(operand<W>(x) * wide(w).transpose(), y, write);
   }
-  template <class DY, class DX, class T>
+  template <class X, class Y, class W>
+  void linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Index in, W const* packed,
+                       Index packed_stride, Index out, MatrixView<Y> y, Index y_step) {
+    for (Index h = 0; h < heads; ++h)
+      linear(x.col_slice(h * x_step, in), packed + h * packed_stride, y.col_slice(h * y_step, out));
+  }
+  template <class W, class DY, class DX, class T>
   void linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w, MatrixView<DX> dx,
                          Write write = Write::overwrite) {
-    put(wide(dy) * wide(w), dx, write);
+    put(operand<W>(dy) * operand<W>(w), dx, write);
   }
-  template <class DY, class X, class T>
+  template <class W, class DY, class X, class T>
   void linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw) {
-    put(wide(dy).transpose() * wide(x), dw, Write::accumulate);
+    put(operand<W>(dy).transpose() * operand<W>(x), dw, Write::accumulate);
   }
 
-  template <class X, class Y, class T>
-  void grouped_linear(MatrixView<X const> x, T const* packed, Index packed_stride, Index const* first,
+  template <class X, class Y, class W>
+  void grouped_linear(MatrixView<X const> x, W const* packed, Index packed_stride, Index const* first,
                       Index groups, MatrixView<Y> y) {
     for (Index e = 0; e < groups; ++e)
       linear(group(x, first, e), packed + e * packed_stride, group(y, first, e));
   }
-  template <class DY, class DX, class T>
+  template <class W, class DY, class DX, class T>
   void grouped_linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w0, Index weight_stride,
                                  Index const* first, Index groups, MatrixView<DX> dx) {
     for (Index e = 0; e < groups; ++e)
-      linear_input_grad(group(dy, first, e), shifted(w0, e * weight_stride), group(dx, first, e));
+      linear_input_grad<W>(group(dy, first, e), shifted(w0, e * weight_stride), group(dx, first, e));
   }
-  template <class DY, class X, class T>
+  template <class W, class DY, class X, class T>
   void grouped_linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw0,
                                   Index weight_stride, Index const* first, Index groups) {
     for (Index e = 0; e < groups; ++e)
-      linear_weight_grad(group(dy, first, e), group(x, first, e), shifted(dw0, e * weight_stride));
+      linear_weight_grad<W>(group(dy, first, e), group(x, first, e), shifted(dw0, e * weight_stride));
   }
 
   // --- row operations
@@ -220,8 +235,9 @@ class CpuReference : private detail::ReferenceMath {
         for (Index h = 0; h < heads; ++h) {
           Index const t = span.query_begin + i;
           Matrix const keys = wide(cache.row_slice(span.key_begin, span.keys - span.queries + i + 1));
-          Softmax const row(wide(q.row_slice(t, 1).col_slice(h * cache.cols, cache.cols)) * keys.transpose(),
-                            wide(scale));
+          Softmax const row(
+              operand<X>(q.row_slice(t, 1).col_slice(h * cache.cols, cache.cols)) * keys.transpose(),
+              wide(scale));
           put(row.p * keys.leftCols(latent_dim), o.row_slice(t, 1).col_slice(h * latent_dim, latent_dim),
               Write::overwrite);
         }

@@ -11,11 +11,16 @@
 
 namespace aeth {
 
-/// Ascending; every level computes the same bits.
-enum class SimdLevel { scalar, avx2, avx512 };
+/// Ascending; every level computes the same bits. avx512_bf16 is avx512 with dot products of BF16 pairs.
+enum class SimdLevel { scalar, avx2, avx512, avx512_bf16 };
+
+inline constexpr SimdLevel all_simd_levels[] = {SimdLevel::scalar, SimdLevel::avx2, SimdLevel::avx512,
+                                                SimdLevel::avx512_bf16};
 
 [[nodiscard]] constexpr std::string_view to_string(SimdLevel level) {
   switch (level) {
+    case SimdLevel::avx512_bf16:
+      return "avx512_bf16";
     case SimdLevel::avx512:
       return "avx512";
     case SimdLevel::avx2:
@@ -32,7 +37,7 @@ enum class SimdLevel { scalar, avx2, avx512 };
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return SimdLevel::avx512;
+    return __builtin_cpu_supports("avx512bf16") ? SimdLevel::avx512_bf16 : SimdLevel::avx512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return SimdLevel::avx2;
 #endif
   return SimdLevel::scalar;

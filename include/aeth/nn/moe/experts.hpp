@@ -24,6 +24,7 @@ class Experts {
  public:
   using A = typename P::Activation;
   using T = typename P::Exact;
+  using W = typename P::Weight;
   using Context = FfnContext<P>;
 
   Experts() {
@@ -51,10 +52,10 @@ class Experts {
   void reserve(Arena& arena, Index rows, Context& c) const { c.reserve(arena, rows, C.hidden_dim); }
 
   void forward(B& backend, MatrixView<A> x, Dispatch const& dispatch, MatrixView<A> y, Context& c) const {
-    ops::grouped_linear(backend, x, static_cast<T const*>(packed_gate_up_.data), packed_gate_up_.stride,
+    ops::grouped_linear(backend, x, static_cast<W const*>(packed_gate_up_.data), packed_gate_up_.stride,
                         dispatch.first, c.gate_up);
     ops::swiglu(backend, c.gate_up, c.hidden);
-    ops::grouped_linear(backend, c.hidden, static_cast<T const*>(packed_down_.data), packed_down_.stride,
+    ops::grouped_linear(backend, c.hidden, static_cast<W const*>(packed_down_.data), packed_down_.stride,
                         dispatch.first, y);
   }
 
@@ -65,16 +66,16 @@ class Experts {
     Expert const& e = experts_[0];
     auto const d_hidden = arena.matrix<A>(x.rows, C.hidden_dim);
     auto const d_gate_up = arena.matrix<A>(x.rows, 2 * C.hidden_dim);
-    ops::grouped_linear_weight_grad(backend, dy, c.hidden, e.down.gradient_matrix(), expert_size,
-                                    dispatch.first);
-    ops::grouped_linear_input_grad(backend, dy, e.down.matrix(), expert_size, dispatch.first, d_hidden);
+    ops::grouped_linear_weight_grad<W>(backend, dy, c.hidden, e.down.gradient_matrix(), expert_size,
+                                       dispatch.first);
+    ops::grouped_linear_input_grad<W>(backend, dy, e.down.matrix(), expert_size, dispatch.first, d_hidden);
     ops::swiglu_backward(backend, d_hidden, c.gate_up, d_gate_up);
-    ops::grouped_linear_weight_grad(backend, d_gate_up, x,
-                                    MatrixView<T>(e.gate.gradient, 2 * C.hidden_dim, D), expert_size,
-                                    dispatch.first);
-    ops::grouped_linear_input_grad(backend, d_gate_up,
-                                   MatrixView<T const>(e.gate.weight, 2 * C.hidden_dim, D), expert_size,
-                                   dispatch.first, dx);
+    ops::grouped_linear_weight_grad<W>(backend, d_gate_up, x,
+                                       MatrixView<T>(e.gate.gradient, 2 * C.hidden_dim, D), expert_size,
+                                       dispatch.first);
+    ops::grouped_linear_input_grad<W>(backend, d_gate_up,
+                                      MatrixView<T const>(e.gate.weight, 2 * C.hidden_dim, D), expert_size,
+                                      dispatch.first, dx);
   }
 
  private:
@@ -84,8 +85,8 @@ class Experts {
   static constexpr Index expert_size = Index{3} * D * C.hidden_dim;
 
   std::vector<Expert> experts_{static_cast<std::size_t>(C.experts)};
-  PackedWeights<T> packed_gate_up_{2 * C.hidden_dim, D, C.experts, expert_size, &experts_[0].gate};
-  PackedWeights<T> packed_down_{D, C.hidden_dim, C.experts, expert_size, &experts_[0].down};
+  PackedWeights<T, W> packed_gate_up_{2 * C.hidden_dim, D, C.experts, expert_size, &experts_[0].gate};
+  PackedWeights<T, W> packed_down_{D, C.hidden_dim, C.experts, expert_size, &experts_[0].down};
 };
 
 }  // namespace aeth::nn

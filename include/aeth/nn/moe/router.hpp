@@ -108,7 +108,7 @@ class Router {
   }
 
  private:
-  Linear<P, B> weight_{C.experts, D, ParameterKind::router};
+  Linear<P, B, T> weight_{C.experts, D, ParameterKind::router};
   VectorView<T> bias_{nullptr, has_bias ? C.experts : 0};
 };
 

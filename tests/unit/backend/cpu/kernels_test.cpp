@@ -10,6 +10,7 @@
 #include <limits>
 #include <vector>
 
+#include "aeth/core/random.hpp"
 #include "support/catch.hpp"
 #include "support/tensor.hpp"
 
@@ -31,7 +32,7 @@ std::vector<float> sigmoids(SimdLevel level, std::vector<float> const& x) {
 
 std::vector<SimdLevel> levels() {
   std::vector<SimdLevel> out;
-  for (SimdLevel const level : {SimdLevel::scalar, SimdLevel::avx2, SimdLevel::avx512})
+  for (SimdLevel const level : all_simd_levels)
     if (level <= best_simd_level()) out.push_back(level);
   return out;
 }
@@ -119,4 +120,51 @@ TEST_CASE("the sum of a row is the fixed tree over sixteen lanes", "[backend]") 
     for (SimdLevel const level : levels())
       CHECK(AETH_CPU_KERNEL(level, float, dot, x.values.data(), y.values.data(), size) == lanes[0]);
   }
+}
+
+TEST_CASE("products of BF16 pairs have the same bits on every level, subnormal numbers among them",
+          "[backend]") {
+  // Exponents such that products and sums lie around the smallest normal number, and others from the whole range.
+  constexpr Index rows = 60, columns = 64, depth = 34;
+  Random random(22, RandomUse::test);
+  auto const number = [&](std::uint64_t least, std::uint64_t spread) {
+    bf16 x;
+    x.bits = static_cast<std::uint16_t>(random.below(2) << 15 | (least + random.below(spread)) << 7 |
+                                        random.below(128));
+    return x;
+  };
+  for (bool const small : {true, false}) {
+    std::vector<bf16> a(to_size(rows * depth)), b(to_size(columns * depth));
+    for (bf16& x : a) x = small ? number(60, 8) : number(0, 250);
+    for (bf16& x : b) x = small ? number(58, 10) : number(0, 8);
+    std::vector<std::vector<float>> c;
+    for (SimdLevel const level : levels()) {
+      std::vector<float> sums(to_size(rows * columns), 0x1p-130f), scratch(to_size(cpu::matmul_scratch));
+      cpu::matmul(level, rows, columns, depth, cpu::LeftMatrix<bf16>{a.data(), depth},
+                  cpu::RightMatrix<bf16>{b.data(), columns, 0}, sums.data(), columns, true, scratch.data());
+      c.push_back(sums);
+    }
+    int zeros = 0, least = 0;
+    for (float const x : c.front()) {
+      REQUIRE(std::isfinite(x));
+      REQUIRE((x == 0.0f || std::fabs(x) >= std::numeric_limits<float>::min()));
+      zeros += x == 0.0f ? 1 : 0;
+      least += std::fabs(x) < 0x1p-124f ? 1 : 0;
+    }
+    if (small) CHECK(least > 0);
+    for (auto const& sums : c) CHECK(test::same_bits(sums, c.front()));
+  }
+}
+
+TEST_CASE("a sum that only rounds up to the smallest normal number is flushed", "[backend]") {
+  float const least = 0x1p-126f;
+  // c = 2^-126 (1 + 2^-23), a · b = −2^-126 (2^-23 + part)
+  auto const sum = [&](float a, float b, float c) { return cpu::scalar::flushing_fma(a, b, c); };
+  CHECK(sum(0x1p-63f, 0x1p-63f, 0.0f) == least);
+  CHECK(sum(0x1p-63f, 0x1p-64f, 0.0f) == 0.0f);
+  CHECK(sum(-0x1p-100f, 0x1p-51f, least) == least);    // a tie, which 24 bits round up
+  CHECK(sum(-0x1p-100f, 0x1.02p-51f, least) == 0.0f);  // below it
+  CHECK(sum(-0x1p-100f, 0x1p-52f, least) == least);    // above it
+  CHECK(std::signbit(sum(0x1p-100f, 0x1.02p-51f, -least)));
+  CHECK(sum(0x1p-127f, 0x1p120f, 1.0f) == 1.0f);
 }

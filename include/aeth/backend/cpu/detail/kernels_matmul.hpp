@@ -1,34 +1,54 @@
 // not self-contained: included by backend/cpu/kernels.hpp once per SIMD level, inside that level's namespace.
 //
-// The matrix product that everything else is built on. Each element of C is one chain of fused multiply-adds
-// over k in ascending order, begun at 0 or at what C holds: its bits depend on its own row of A and column of
-// B only, never on M, N, tiling, threads or SIMD level, and a product continued in a second call equals one
-// call.
+// The matrix product that everything else is built on. Each element of C is one chain of fused multiply-adds,
+// begun at 0 or at what C holds: its bits depend on its own row of A and column of B only, never on M, N, tiling,
+// threads or SIMD level, and a product continued in a second call equals one call.
+//
+// Operands in the accumulator's type go through k in ascending order. Operands in BF16 go through it two at a time,
+// as the dot-product instruction does: the odd element of a pair first, subnormal operands and sums counting as
+// zero. Where A is given by columns (k are tokens then), pairs are stored the other way round, so that the chain
+// ascends and a product may be cut at any k.
+
+/// How a product over operands of type X computes; `step` elements of k at once. See PairProduct for BF16.
+template <class L, class X>
+struct Product {
+  using Sum = L;
+  static constexpr Index step = 1;
+  /// Rows of a register tile, and vectors in each of them.
+  static constexpr unsigned rows = L::tile_rows, vectors = L::tile_vectors;
+  static L left(X const* a) { return L::set(*a); }
+  static L right(X const* b) { return L::load(b); }
+  static L add(L a, L b, L sum) { return fma(a, b, sum); }
+};
+template <class L>
+struct Product<L, bf16> : PairProduct {};
 
 /// C[R rows, V·16 columns] (+)= A · B. Lanes run along the columns of B and C.
 ///
-/// a_row, a_k   strides of A in elements; b is [k, columns] with rows `ldb` apart
-template <class L, unsigned R, unsigned V, class T = typename L::Scalar>
-inline void matmul_tile(Index k_size, T const* a, Index a_row, Index a_k, T const* b, Index ldb, T* c,
+/// a_row, a_step   from one row of A to the next, from one step of k to the next, in elements
+/// b_step          the same for B
+template <class P, unsigned R, unsigned V, class T, class X>
+inline void matmul_tile(Index steps, X const* a, Index a_row, Index a_step, X const* b, Index b_step, T* c,
                         Index ldc, bool accumulate) {
+  using L = typename P::Sum;
   L sum[R][V];
   AETH_UNROLL
   for (unsigned r = 0; r < R; ++r) {
     AETH_UNROLL
     for (unsigned v = 0; v < V; ++v) sum[r][v] = accumulate ? L::load(c + r * ldc + v * 16) : L::set(T(0));
   }
-  for (Index k = 0; k < k_size; ++k) {
-    L right[V];
+  for (Index k = 0; k < steps; ++k) {
+    decltype(P::right(b)) right[V];
     AETH_UNROLL
-    for (unsigned v = 0; v < V; ++v) right[v] = L::load(b + v * 16);
+    for (unsigned v = 0; v < V; ++v) right[v] = P::right(b + v * 16 * P::step);
     AETH_UNROLL
     for (unsigned r = 0; r < R; ++r) {
-      L const left = L::set(a[r * a_row]);
+      auto const left = P::left(a + r * a_row);
       AETH_UNROLL
-      for (unsigned v = 0; v < V; ++v) sum[r][v] = fma(left, right[v], sum[r][v]);
+      for (unsigned v = 0; v < V; ++v) sum[r][v] = P::add(left, right[v], sum[r][v]);
     }
-    a += a_k;
-    b += ldb;
+    a += a_step;
+    b += b_step;
   }
   AETH_UNROLL
   for (unsigned r = 0; r < R; ++r) {
@@ -37,111 +57,168 @@ inline void matmul_tile(Index k_size, T const* a, Index a_row, Index a_k, T cons
   }
 }
 
-/// A's rows as register tiles read them: element (r, k) of a tile at tile[r · row + k · k_step], tiles `tile` apart.
-template <class T>
-struct LeftRows {
-  T const* data;
-  Index row, k_step, tile;
+/// A's rows as register tiles read them: element of row r, step k of a tile at tile[r · row + k · step], tiles
+/// `tile` apart.
+template <class X>
+struct LeftTiles {
+  X const* data;
+  Index row, step, tile;
 };
 
 /// All rows of one strip of V·16 columns.
-template <class L, unsigned V, class T = typename L::Scalar>
-inline void matmul_strip(Index rows, Index k_size, LeftRows<T> a, T const* b, Index ldb, T* c, Index ldc,
+template <class P, unsigned V, class T, class X>
+inline void matmul_strip(Index rows, Index steps, LeftTiles<X> a, X const* b, Index b_step, T* c, Index ldc,
                          bool accumulate) {
-  constexpr unsigned most = L::tile_rows;
+  constexpr unsigned most = P::rows;
   // A small tile waits for B more than it computes: eight rows take less time as 4 + 4 than as 6 + 2.
   Index full = rows / most * most;
   if (most == 6 && rows - full == 2 && full > 0 && a.tile == most * a.row) full -= most;
   Index row = 0;
-  if constexpr (most > 2)
-    for (; row < full; row += most, a.data += a.tile)
-      matmul_tile<L, most, V>(k_size, a.data, a.row, a.k_step, b, ldb, c + row * ldc, ldc, accumulate);
+  for (; row < full; row += most, a.data += a.tile)
+    matmul_tile<P, most, V>(steps, a.data, a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
   if constexpr (most > 4)
     for (; row + 4 <= rows; row += 4, a.data += 4 * a.row)
-      matmul_tile<L, 4, V>(k_size, a.data, a.row, a.k_step, b, ldb, c + row * ldc, ldc, accumulate);
-  for (; row + 2 <= rows; row += 2, a.data += 2 * a.row)
-    matmul_tile<L, 2, V>(k_size, a.data, a.row, a.k_step, b, ldb, c + row * ldc, ldc, accumulate);
+      matmul_tile<P, 4, V>(steps, a.data, a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
+  if constexpr (most > 2)
+    for (; row + 2 <= rows; row += 2, a.data += 2 * a.row)
+      matmul_tile<P, 2, V>(steps, a.data, a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
   for (; row < rows; ++row, a.data += a.row)
-    matmul_tile<L, 1, V>(k_size, a.data, a.row, a.k_step, b, ldb, c + row * ldc, ldc, accumulate);
+    matmul_tile<P, 1, V>(steps, a.data, a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
 }
 
-/// Tiles of A, whose rows lie side by side, one after another in `to`: contiguous in k, then in rows.
-template <Index Tile, class T>
-inline LeftRows<T> copy_left(T* to, LeftRows<T> a, Index rows, Index depth) {
-  Index const step = Tile * depth + 16;  // no power of two, which would send all tiles to the same cache sets
-  for (Index k = 0; k < depth; ++k) {
-    T const* const from = a.data + k * a.k_step;
-    T* column = to + k * Tile;
-    Index r = 0;
-    for (; r + Tile <= rows; r += Tile, column += step) std::memcpy(column, from + r, sizeof(T) * Tile);
-    for (; r < rows; ++r, ++column) *column = from[r];
-  }
-  return {to, 1, Tile, step};
-}
-
-/// A panel of B, with zeros up to a whole vector. Its rows lie on different pages, where hardware does not prefetch.
-template <class T>
-inline void copy_right(T* to, T const* b, Index ldb, Index depth, Index columns) {
-  constexpr Index panel = matmul_panel, ahead = 12, line = 64 / static_cast<Index>(sizeof(T));
-  for (Index k = 0; k < depth; ++k, b += ldb, to += panel) {
-    if (k + ahead < depth)
-      for (Index j = 0; j < columns; j += line) __builtin_prefetch(b + ahead * ldb + j);
-    if (columns == panel) {
-      std::memcpy(to, b, sizeof(T) * panel);
-    } else {
-      for (Index j = 0; j < round_up(columns, Index{16}); ++j) to[j] = j < columns ? b[j] : T(0);
+/// A, given by columns, as tiles of `Tile` rows one after another in `to`: contiguous in k, then in rows.
+template <Index Tile, class L, class X>
+inline LeftTiles<X> copy_columns(X* to, X const* from, Index from_stride, Index rows, Index depth) {
+  constexpr Index step = Product<L, X>::step;
+  Index const steps = ceil_div(depth, step);
+  Index const tile =
+      step * (Tile * steps + 16);  // no power of two, which would send all tiles to the same cache sets
+  for (Index k = 0; k < steps; ++k) {
+    X const* line = from + k * step * from_stride;
+    alignas(64) X pairs[to_size(step * round_up(matmul_rows, Index{16}))];
+    if constexpr (step == 2) {
+      X const* const second = k * step + 1 < depth ? line + from_stride : nullptr;
+      for_lanes(rows, [&](Index i, Index n) {
+        store_pairs<L>(second ? second + i : nullptr, line + i, n, pairs + 2 * i, minus_zero);
+      });
+      line = pairs;
     }
+    X* column = to + k * Tile * step;
+    Index r = 0;
+    for (; r + Tile <= rows; r += Tile, column += tile)
+      std::memcpy(column, line + r * step, sizeof(X) * to_size(Tile * step));
+    std::memcpy(column, line + r * step, sizeof(X) * to_size((rows - r) * step));
+  }
+  return {to, step, Tile * step, tile};
+}
+
+/// Rows of an odd number of BF16 elements, completed to pairs.
+template <class X>
+inline LeftTiles<X> copy_odd_rows(X* to, X const* from, Index from_stride, Index rows, Index depth,
+                                  Index tile) {
+  for (Index r = 0; r < rows; ++r) {
+    std::memcpy(to + r * (depth + 1), from + r * from_stride, sizeof(X) * to_size(depth));
+    to[r * (depth + 1) + depth] = minus_zero;
+  }
+  return {to, depth + 1, 2, tile * (depth + 1)};
+}
+
+/// Row-major B [depth, columns] as products read a panel: `width` columns, a multiple of 16, with zeros after the
+/// last. Its rows lie on different pages, where hardware does not prefetch.
+///
+/// ascending   see the top of this file
+template <class L, class X, class B>
+inline void copy_rows_of_panel(X* to, Index width, B const* b, Index ldb, Index depth, Index columns,
+                               bool ascending) {
+  constexpr Index step = Product<L, X>::step, ahead = 12, line = 64 / static_cast<Index>(sizeof(B));
+  for (Index k = 0; k < depth; k += step, b += step * ldb, to += step * width) {
+    if (k + ahead < depth)
+      for (Index row = ahead; row < ahead + step; ++row)
+        for (Index j = 0; j < columns; j += line) __builtin_prefetch(b + row * ldb + j);
+    for_lanes(columns, [&](Index j, Index n) {
+      if constexpr (step == 2) {
+        B const* const first = b + j;
+        B const* const second = k + 1 < depth ? first + ldb : nullptr;
+        store_pairs<L>(ascending ? second : first, ascending ? first : second, n, to + 2 * j, bf16());
+      } else {
+        load_lanes<L>(b + j, n).store(to + j);
+      }
+    });
+    for (Index j = round_up(columns, Index{16}) * step; j < width * step; ++j) to[j] = X();
   }
 }
 
-/// C[rows, columns] (+)= A · B on one thread. k is cut so that a strip of B stays in the first cache levels;
-/// the running sums rest in C between cuts, which changes no bit. Columns of A, and strips of B whose elements
-/// lie far apart, are copied together before they are used many times.
+/// C[rows, columns] (+)= A · B on one thread. k is cut so that a panel of B stays in the first cache levels; the
+/// running sums rest in C between cuts, which changes no bit. Columns of A, and panels of B whose elements lie far
+/// apart, are copied together before they are used many times.
 ///
-/// ldb, b_panel   distances of B's rows, and of its panels of 64 columns: 64 if it is row-major. Rows of other panels are
-///                readable in whole vectors.
-/// scratch        matmul_scratch elements
-template <class L, class T = typename L::Scalar>
-inline void matmul(Index rows, Index columns, Index k_size, T const* a, Index a_row, Index a_k, T const* b,
-                   Index ldb, Index b_panel, T* c, Index ldc, bool accumulate, T* scratch) {
-  constexpr Index tile = L::tile_rows, panel = matmul_panel;
-  T* const copied_b = scratch + matmul_k_block * matmul_rows + matmul_rows * 4;
-  T* const edge = copied_b + matmul_k_block * panel;
-  if (k_size == 0 && !accumulate)
-    for (Index r = 0; r < rows; ++r)
-      for (Index j = 0; j < columns; ++j) c[r * ldc + j] = T(0);
+/// c         in the accumulator's type T, or narrower: then columns ≤ 64, and sums rest in scratch until they are
+///           rounded once
+/// scratch   matmul_scratch elements
+template <class L, class X, class B, class Y, class T = typename L::Scalar>
+inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<B> b, Y* c, Index ldc,
+                   bool accumulate, T* scratch) {
+  using P = Product<L, X>;
+  constexpr Index tile = P::rows, panel = matmul_panel, step = P::step;
+  constexpr Index k_block = matmul_k_block * static_cast<Index>(sizeof(T) / sizeof(X));
+  X* const copied_a = reinterpret_cast<X*>(scratch);
+  X* const copied_b = reinterpret_cast<X*>(scratch + matmul_copied_a);
+  T* const edge = scratch + matmul_copied_a + matmul_copied_b;
+  T* const wide_c = edge + matmul_rows * 16;
   for (Index r0 = 0; r0 < rows; r0 += matmul_rows) {
     Index const height = (aeth::min)(matmul_rows, rows - r0);
-    for (Index k = 0; k < k_size; k += matmul_k_block) {
-      Index const depth = (aeth::min)(matmul_k_block, k_size - k);
-      LeftRows<T> left{a + r0 * a_row + k * a_k, a_row, a_k, tile * a_row};
-      if (tile > 2 && a_row == 1 && a_k > panel) left = copy_left<tile>(scratch, left, height, depth);
+    T* out;
+    Index out_row = ldc;
+    if constexpr (std::is_same_v<T, Y>) {
+      out = c + r0 * ldc;
+    } else {
+      out = wide_c;
+      out_row = panel;
+      if (accumulate) copy_rows<L>(out, out_row, c + r0 * ldc, ldc, height, columns);
+    }
+    if (depth == 0 && !accumulate)
+      for (Index r = 0; r < height; ++r)
+        for (Index j = 0; j < columns; ++j) out[r * out_row + j] = T(0);
+    for (Index k = 0; k < depth; k += k_block) {
+      Index const part = (aeth::min)(k_block, depth - k), steps = ceil_div(part, step);
+      LeftTiles<X> left{a.data + r0 * (a.columns ? 1 : a.stride) + k * (a.columns ? a.stride : 1),
+                        a.columns ? 1 : a.stride, a.columns ? a.stride : step, 0};
+      left.tile = tile * left.row;
+      if (a.columns && (step == 2 || (tile > 2 && a.stride > panel)))
+        left = copy_columns<tile, L>(copied_a, left.data, a.stride, height, part);
+      else if constexpr (step == 2)
+        if (part % 2 != 0) left = copy_odd_rows(copied_a, left.data, a.stride, height, part, tile);
       bool const add = accumulate || k > 0;
       for (Index j0 = 0; j0 < columns; j0 += panel) {
         Index const width = (aeth::min)(panel, columns - j0), whole = width / 16 * 16;
-        Index right_step = ldb;
-        T const* right = b + k * ldb + j0 / panel * b_panel;
-        if (b_panel == panel && (whole < width || (ldb >= 4 * panel && height > 4 * tile))) {
-          copy_right(copied_b, right, ldb, depth, width);
-          right = copied_b;
-          right_step = panel;
+        Index right_step = step * panel;
+        X const* right = copied_b;
+        if (b.panel == panel &&
+            (step == 2 || whole < width || (b.stride >= 4 * panel && height > 4 * tile))) {
+          copy_rows_of_panel<L>(copied_b, panel, b.data + k * b.stride + j0, b.stride, part, width,
+                                a.columns);
+        } else if constexpr (std::is_same_v<X, B>) {
+          right = b.data + k * b.stride + j0 / panel * b.panel;
+          right_step = step * b.stride;
         }
-        T* const to = c + r0 * ldc + j0;
-        constexpr Index wide = L::tile_vectors * 16;
+        T* const to = out + j0;
+        constexpr Index wide = P::vectors * 16;
         Index j = 0;
         if constexpr (wide > 16)
           for (; j + wide <= whole; j += wide)
-            matmul_strip<L, L::tile_vectors>(height, depth, left, right + j, right_step, to + j, ldc, add);
+            matmul_strip<P, P::vectors>(height, steps, left, right + j * step, right_step, to + j, out_row,
+                                        add);
         for (; j < whole; j += 16)
-          matmul_strip<L, 1>(height, depth, left, right + j, right_step, to + j, ldc, add);
+          matmul_strip<P, 1>(height, steps, left, right + j * step, right_step, to + j, out_row, add);
         if (whole == width) continue;
         if (add)
           for (Index r = 0; r < height; ++r)
-            for (Index x = whole; x < width; ++x) edge[r * 16 + x - whole] = to[r * ldc + x];
-        matmul_strip<L, 1>(height, depth, left, right + whole, right_step, edge, Index{16}, add);
+            for (Index x = whole; x < width; ++x) edge[r * 16 + x - whole] = to[r * out_row + x];
+        matmul_strip<P, 1>(height, steps, left, right + whole * step, right_step, edge, Index{16}, add);
         for (Index r = 0; r < height; ++r)
-          for (Index x = whole; x < width; ++x) to[r * ldc + x] = edge[r * 16 + x - whole];
+          for (Index x = whole; x < width; ++x) to[r * out_row + x] = edge[r * 16 + x - whole];
       }
     }
+    if constexpr (!std::is_same_v<T, Y>) copy_rows<L>(c + r0 * ldc, ldc, out, out_row, height, columns);
   }
 }

@@ -64,6 +64,42 @@ inline void transpose(T* to, Index to_stride, X const* from, Index from_stride, 
     });
 }
 
+/// to[2i], to[2i+1] = low[i], high[i] for i < n ≤ 16, rounded to BF16; anything up to sixteen pairs. A null row
+/// stands for `pad`s.
+template <class L, class X>
+inline void store_pairs(X const* low, X const* high, Index n, bf16* to, bf16 pad) {
+  if constexpr (std::is_same_v<X, bf16>)
+    if (low && high && n == 16) return interleave(low, high, to);
+  L const fill = L::set(static_cast<float>(pad));
+  interleave(low ? load_lanes<L>(low, n) : fill, high ? load_lanes<L>(high, n) : fill, to);
+}
+
+/// to[(j / 2 · to_stride + i) · 2 + j mod 2] = from[i · from_stride + j], rounded to BF16, for i < rows, j < columns.
+/// Rows of pairs are written in whole vectors of 16, with zeros after the last element, as at an odd end of j.
+template <class L, class T = typename L::Scalar>
+inline void transpose_pairs(bf16* to, Index to_stride, T const* from, Index from_stride, Index rows,
+                            Index columns) {
+  for (Index i = 0; i < rows; i += 16)
+    for (Index j = 0; j < columns; j += 32) {
+      alignas(64) bf16 lines[16][32] = {};
+      for (Index r = 0; r < 16 && r < rows - i; ++r)
+        for_lanes((aeth::min)(Index{32}, columns - j), [&](Index at, Index n) {
+          store_lanes<L>(load_lanes<L>(from + (i + r) * from_stride + j + at, n), lines[r] + at, n);
+        });
+      L x[16];
+      AETH_UNROLL
+      for (int r = 0; r < 16; ++r) x[r] = L::load_words(lines[r]);
+      exchange_all<8>(x);
+      exchange_all<4>(x);
+      exchange_all<2>(x);
+      exchange_all<1>(x);
+      Index const pairs = ceil_div(columns - j, Index{2});
+      AETH_UNROLL
+      for (int c = 0; c < 16; ++c)
+        if (c < pairs) x[c].store_words(to + ((j / 2 + c) * to_stride + i) * 2);
+    }
+}
+
 /// to[i, j] = from[i, j], widened or rounded.
 template <class L, class Y, class X>
 inline void copy_rows(Y* to, Index to_stride, X const* from, Index from_stride, Index rows, Index columns) {
@@ -261,14 +297,15 @@ inline void largest_lanes(T* top, T const* s, Index rows) {
   most.store(top);
 }
 
-/// s = e^(scale · s − shift) in each of 16 columns, s [rows, 16]; sum [16] receives the sums, rows in order.
-template <class L, class T = typename L::Scalar>
-inline void exponential_lanes(T* s, Index rows, T scale, T const* shift, T* sum) {
+/// p = e^(scale · s − shift) in each of 16 columns of s [rows, 16]; sum [16] receives the sums before p is rounded,
+/// rows in order. p may be s.
+template <class L, class X, class T = typename L::Scalar>
+inline void exponential_lanes(X* p, T const* s, Index rows, T scale, T const* shift, T* sum) {
   L total = L::set(T(0));
   L const factor = L::set(scale), offset = L::set(T(0)) - L::load(shift);
   for (Index r = 0; r < rows; ++r) {
     L const e = exponential(fma(factor, L::load(s + r * 16), offset));
-    e.store(s + r * 16);
+    e.store(p + r * 16);
     total = total + e;
   }
   total.store(sum);

@@ -15,14 +15,14 @@ inline __m256 widened(bf16 const* from) {
   __m128i const narrow = _mm_loadu_si128(reinterpret_cast<__m128i const*>(from));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(narrow), 16));
 }
-/// The bits of bf16(float) in the low half of each lane.
+/// The bits of bf16(float) in the upper half of each lane; the lower one is not cleared.
 inline __m256i narrowed(__m256 v) {
   __m256i const word = _mm256_castps_si256(v);
   __m256i const odd = _mm256_and_si256(_mm256_srli_epi32(word, 16), _mm256_set1_epi32(1));
   __m256i const rounded = _mm256_add_epi32(word, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
   __m256i const quiet = _mm256_or_si256(word, _mm256_set1_epi32(0x400000));
   __m256i const nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
-  return _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+  return _mm256_blendv_epi8(rounded, quiet, nan);
 }
 
 /// Sixteen floats in two registers; see lanes_scalar.hpp for the meaning of each operation.
@@ -37,8 +37,11 @@ struct F32 {
     return {_mm256_maskload_ps(from, lane_mask(n)), _mm256_maskload_ps(from + 8, lane_mask(n - 8))};
   }
   static F32 load(bf16 const* from) { return {widened(from), widened(from + 8)}; }
+  static F32 load_words(void const* from) { return load(static_cast<float const*>(from)); }
+  void store_words(void* to) const { store(static_cast<float*>(to)); }
   void store(bf16* to) const {
-    __m256i const both = _mm256_packus_epi32(narrowed(low), narrowed(high));
+    __m256i const both =
+        _mm256_packus_epi32(_mm256_srli_epi32(narrowed(low), 16), _mm256_srli_epi32(narrowed(high), 16));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute4x64_epi64(both, 0xD8));
   }
   void store(float* to) const {
@@ -120,3 +123,47 @@ inline float reduce_add(F32 a) {
   __m128 const two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
+
+inline void interleave_half(__m256i low, __m256i high, bf16* to) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_blend_epi16(low, high, 0xAA));
+}
+/// Sixteen pairs (low, high), rounded to BF16.
+inline void interleave(F32 low, F32 high, bf16* to) {
+  interleave_half(_mm256_srli_epi32(narrowed(low.low), 16), narrowed(high.low), to);
+  interleave_half(_mm256_srli_epi32(narrowed(low.high), 16), narrowed(high.high), to + 16);
+}
+inline void interleave(bf16 const* low, bf16 const* high, bf16* to) {
+  for (int half = 0; half < 16; half += 8)
+    interleave_half(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<__m128i const*>(low + half))),
+                    _mm256_castps_si256(widened(high + half)), to + 2 * half);
+}
+
+/// Products of BF16 pairs without an instruction for them: for use where subnormal numbers count as zero.
+struct PairProduct {
+  using Sum = F32;
+  static constexpr Index step = 2;
+  static constexpr unsigned rows = 4, vectors = 1;
+  struct Half {
+    __m256 even, odd;
+  };
+  struct Pairs {
+    Half low, high;
+  };
+  static Half split(__m256i pairs) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)),
+            _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000)))};
+  }
+  static Half left(bf16 const* a) {
+    int pair;
+    std::memcpy(&pair, a, sizeof pair);
+    return split(_mm256_set1_epi32(pair));
+  }
+  static Pairs right(bf16 const* b) {
+    auto const* const from = reinterpret_cast<__m256i const*>(b);
+    return {split(_mm256_loadu_si256(from)), split(_mm256_loadu_si256(from + 1))};
+  }
+  static F32 add(Half a, Pairs b, F32 sum) {
+    return {_mm256_fmadd_ps(a.even, b.low.even, _mm256_fmadd_ps(a.odd, b.low.odd, sum.low)),
+            _mm256_fmadd_ps(a.even, b.high.even, _mm256_fmadd_ps(a.odd, b.high.odd, sum.high))};
+  }
+};

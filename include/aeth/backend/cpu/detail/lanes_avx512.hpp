@@ -23,17 +23,21 @@ struct F32 {
         _mm512_maskz_cvtepu16_epi32(all_lanes, _mm256_loadu_si256(reinterpret_cast<__m256i const*>(from)));
     return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(all_lanes, wide, 16))};
   }
-  /// Rounds as bf16(float) does.
-  void store(bf16* to) const {
+  static F32 load_words(void const* from) { return {_mm512_loadu_ps(from)}; }
+  /// bf16(float) in the upper half of each lane; the lower one is not cleared.
+  [[nodiscard]] __m512i narrowed() const {
     __m512i const word = _mm512_castps_si512(v);
     __m512i const odd = _mm512_and_epi32(_mm512_maskz_srli_epi32(all_lanes, word, 16), _mm512_set1_epi32(1));
-    __m512i rounded = _mm512_add_epi32(word, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
-    rounded = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), word,
-                                   _mm512_set1_epi32(0x400000));
+    __m512i const rounded = _mm512_add_epi32(word, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+    return _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), word,
+                                _mm512_set1_epi32(0x400000));
+  }
+  void store(bf16* to) const {
     _mm256_storeu_si256(
         reinterpret_cast<__m256i*>(to),
-        _mm512_maskz_cvtepi32_epi16(all_lanes, _mm512_maskz_srli_epi32(all_lanes, rounded, 16)));
+        _mm512_maskz_cvtepi32_epi16(all_lanes, _mm512_maskz_srli_epi32(all_lanes, narrowed(), 16)));
   }
+  void store_words(void* to) const { _mm512_storeu_ps(to, v); }
   void store(float* to) const { _mm512_storeu_ps(to, v); }
   void store(float* to, Index n) const { _mm512_mask_storeu_ps(to, lane_mask(n), v); }
 };
@@ -101,3 +105,39 @@ inline float reduce_add(F32 a) {
   __m128 const two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
+
+/// Sixteen pairs (low, high), rounded to BF16.
+inline void interleave(F32 low, F32 high, bf16* to) {
+  __m512i const upper = _mm512_and_epi32(high.narrowed(), _mm512_set1_epi32(-0x10000));
+  _mm512_storeu_si512(to, _mm512_or_epi32(_mm512_maskz_srli_epi32(all_lanes, low.narrowed(), 16), upper));
+}
+inline void interleave(bf16 const* low, bf16 const* high, bf16* to) {
+  __m512i const first =
+      _mm512_maskz_cvtepu16_epi32(all_lanes, _mm256_loadu_si256(reinterpret_cast<__m256i const*>(low)));
+  __m512i const second =
+      _mm512_maskz_cvtepu16_epi32(all_lanes, _mm256_loadu_si256(reinterpret_cast<__m256i const*>(high)));
+  _mm512_storeu_si512(to, _mm512_or_epi32(first, _mm512_maskz_slli_epi32(all_lanes, second, 16)));
+}
+
+/// Products of BF16 pairs without an instruction for them: for use where subnormal numbers count as zero.
+struct PairProduct {
+  using Sum = F32;
+  static constexpr Index step = 2;
+  static constexpr unsigned rows = 6, vectors = 2;
+  struct Pairs {
+    __m512 even, odd;
+  };
+  static Pairs split(__m512i pairs) {
+    return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(all_lanes, pairs, 16)),
+            _mm512_castsi512_ps(_mm512_and_epi32(pairs, _mm512_set1_epi32(-0x10000)))};
+  }
+  static Pairs left(bf16 const* a) {
+    int pair;
+    std::memcpy(&pair, a, sizeof pair);
+    return split(_mm512_set1_epi32(pair));
+  }
+  static Pairs right(bf16 const* b) { return split(_mm512_loadu_si512(b)); }
+  static F32 add(Pairs a, Pairs b, F32 sum) {
+    return {_mm512_fmadd_ps(a.even, b.even, _mm512_fmadd_ps(a.odd, b.odd, sum.v))};
+  }
+};

@@ -35,6 +35,13 @@ struct Lanes {
   void store(bf16* to) const {
     for (int i = 0; i < 16; ++i) to[i] = bf16(static_cast<float>(v[i]));
   }
+  /// Whatever bits the lanes hold.
+  static Lanes load_words(void const* from) {
+    Lanes r;
+    std::memcpy(r.v, from, sizeof r.v);
+    return r;
+  }
+  void store_words(void* to) const { std::memcpy(to, v, sizeof v); }
   void store(T* to) const {
     for (int i = 0; i < 16; ++i) to[i] = v[i];
   }
@@ -120,3 +127,63 @@ inline void exchange(Lanes<T>& a, Lanes<T>& b) {
 }
 
 using F32 = Lanes<float>;
+
+/// Sixteen pairs (low, high), rounded to BF16.
+inline void interleave(F32 low, F32 high, bf16* to) {
+  for (int i = 0; i < 16; ++i) {
+    to[2 * i] = bf16(low.v[i]);
+    to[2 * i + 1] = bf16(high.v[i]);
+  }
+}
+inline void interleave(bf16 const* low, bf16 const* high, bf16* to) {
+  for (int i = 0; i < 16; ++i) {
+    to[2 * i] = low[i];
+    to[2 * i + 1] = high[i];
+  }
+}
+
+/// x, or a zero of its sign if it is subnormal.
+inline float flushed(float x) {
+  return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x;
+}
+/// a · b + c, rounded once, with subnormal operands and results counting as zero. Whether a result is subnormal is
+/// decided after rounding to 24 bits, however small the number: one that rounds up to 2^-126 only with the spacing
+/// of subnormal numbers is. The product of two BF16 numbers is exact in double.
+inline float flushing_fma(float a, float b, float c) {
+  a = flushed(a);
+  b = flushed(b);
+  c = flushed(c);
+  float const sum = flushed(std::fma(a, b, c));
+  if (std::fabs(sum) != 0x1p-126f) return sum;
+  double const x = double{a} * double{b}, y = double{c}, total = x + y;
+  double const part = total - x, lost = (x - (total - part)) + (y - part);
+  constexpr double least = 0x1p-126 - 0x1p-151;
+  double const size = std::fabs(total), error = total < 0 ? -lost : lost;
+  return size < least || (size == least && error < 0) ? std::copysign(0.0f, sum) : sum;
+}
+
+/// Products of BF16 pairs: the definition of what the dot-product instruction computes.
+struct PairProduct {
+  using Sum = F32;
+  static constexpr Index step = 2;
+  static constexpr unsigned rows = 2, vectors = 1;
+  struct Pairs {
+    F32 even, odd;
+  };
+  static Pairs left(bf16 const* a) {
+    return {F32::set(static_cast<float>(a[0])), F32::set(static_cast<float>(a[1]))};
+  }
+  static Pairs right(bf16 const* b) {
+    Pairs r;
+    for (int i = 0; i < 16; ++i) {
+      r.even.v[i] = static_cast<float>(b[2 * i]);
+      r.odd.v[i] = static_cast<float>(b[2 * i + 1]);
+    }
+    return r;
+  }
+  static F32 add(Pairs const& a, Pairs const& b, F32 sum) {
+    for (int i = 0; i < 16; ++i)
+      sum.v[i] = flushing_fma(a.even.v[i], b.even.v[i], flushing_fma(a.odd.v[i], b.odd.v[i], sum.v[i]));
+    return sum;
+  }
+};

@@ -31,6 +31,14 @@ struct ReferenceMath {
       for (Index j = 0; j < x.cols; ++j) m(i, j) = wide(x(i, j));
     return m;
   }
+  /// As a product with operands of type W reads it.
+  template <class W, class X>
+  static Matrix operand(MatrixView<X> x) {
+    Matrix m = wide(x);
+    if constexpr (std::is_same_v<W, bf16>)
+      for (double& value : m.reshaped()) value = wide(bf16(static_cast<float>(value)));
+    return m;
+  }
   template <class Y>
   static void put(double value, Y& y) {
     if constexpr (std::is_same_v<Y, bf16>)
