@@ -159,7 +159,7 @@ class Operations {
     if (!any) return;
     Tensor<A> x(rows, in), y(rows, out);
     Tensor<float> w(out, in, 1.0 / std::sqrt(static_cast<double>(in)));
-    Buffer<float> packed(aeth::Cpu::packed_size(out, in));
+    Buffer<A> packed(aeth::Cpu::packed_size<A>(out, in));
     b_.cpu.pack_weights(w.read(), packed.data());
     compared(
         "linear", config, work, [&] { b_.cpu.linear(x.read(), packed.data(), y.view()); },
@@ -179,7 +179,7 @@ class Operations {
         });
     if (rows == 1) return;
     compared(
-        "linear_input_grad", config, work, [&] { b_.cpu.linear_input_grad(y.read(), w.read(), x.view()); },
+        "linear_input_grad", config, work, [&] { b_.cpu.linear_input_grad<A>(y.read(), w.read(), x.view()); },
         [&] {
           if constexpr (is_fp32)
             split(rows, [&](Index first, Index n) {
@@ -188,7 +188,7 @@ class Operations {
             });
         });
     compared(
-        "linear_weight_grad", config, work, [&] { b_.cpu.linear_weight_grad(y.read(), x.read(), w.view()); },
+        "linear_weight_grad", config, work, [&] { b_.cpu.linear_weight_grad<A>(y.read(), x.read(), w.view()); },
         [&] {
           if constexpr (is_fp32)
             split(out, [&](Index first, Index n) {
@@ -228,8 +228,8 @@ class Operations {
         static_cast<double>(rows * (in + out)) * sizeof(A) + static_cast<double>(experts * in * out) * 4};
     Tensor<A> x(rows, in), y(rows, out);
     Tensor<float> w(experts * out, in, 1.0 / std::sqrt(static_cast<double>(in)));
-    Index const stride = in * out, packed_stride = aeth::Cpu::packed_size(out, in);
-    Buffer<float> packed(experts * packed_stride);
+    Index const stride = in * out, packed_stride = aeth::Cpu::packed_size<A>(out, in);
+    Buffer<A> packed(experts * packed_stride);
     for (Index e = 0; e < experts; ++e)
       b_.cpu.pack_weights(w.read().row_slice(e * out, out), packed.data() + e * packed_stride);
     auto const groups = uneven_groups();
@@ -255,7 +255,7 @@ class Operations {
     compared(
         "grouped_linear_input_grad", config, work,
         [&] {
-          b_.cpu.grouped_linear_input_grad(y.read(), w.read().row_slice(0, out), stride, groups.data(),
+          b_.cpu.grouped_linear_input_grad<A>(y.read(), w.read().row_slice(0, out), stride, groups.data(),
                                            experts, x.view());
         },
         [&] {
@@ -268,7 +268,7 @@ class Operations {
     compared(
         "grouped_linear_weight_grad", config, work,
         [&] {
-          b_.cpu.grouped_linear_weight_grad(y.read(), x.read(), w.view().row_slice(0, out), stride,
+          b_.cpu.grouped_linear_weight_grad<A>(y.read(), x.read(), w.view().row_slice(0, out), stride,
                                             groups.data(), experts);
         },
         [&] {
@@ -281,12 +281,11 @@ class Operations {
   }
 
   void pack() {
-    if (!is_fp32) return;
     std::string const config = label(aeth::text("ffn_up ", 2 * c_.ffn_dim, "x", c_.dim));
     if (!wants("pack_weights", config)) return;
     Tensor<float> w(2 * c_.ffn_dim, c_.dim);
-    Buffer<float> packed(aeth::Cpu::packed_size(2 * c_.ffn_dim, c_.dim));
-    result("pack_weights", config, {0, 2 * w.bytes()}, [&] { b_.cpu.pack_weights(w.read(), packed.data()); });
+    Buffer<A> packed(aeth::Cpu::packed_size<A>(2 * c_.ffn_dim, c_.dim));
+    result("pack_weights", config, {0, w.bytes() * (1 + sizeof(A) / 4.0)}, [&] { b_.cpu.pack_weights(w.read(), packed.data()); });
   }
 
   void norms() {
@@ -507,6 +506,7 @@ int main(int argc, char** argv) {
     Operations<float>(b, "mini", aeth::presets::mini, 16 * 256, 256).run();
     Operations<float>(b, "peer", bench::peer_model, 512, 512).run();
     Operations<aeth::bf16>(b, "mini", aeth::presets::mini, 16 * 256, 256).run();
+    Operations<aeth::bf16>(b, "peer", bench::peer_model, 512, 512).run();
     bench::report_peak_again(options, report);
   });
 }

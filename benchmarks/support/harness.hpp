@@ -62,7 +62,7 @@ inline constexpr char usage[] =
     "  --samples N       samples per result (7)\n"
     "  --threads N       threads (all cores)\n"
     "  --clock CLOCK     wall, or thread: processor time, with --threads 1 only (wall)\n"
-    "  --simd LEVEL      scalar, avx2 or avx512 (the best that the machine has)\n";
+    "  --simd LEVEL      scalar, avx2, avx512 or avx512_bf16 (the best that the machine has)\n";
 
 /// errors   std::invalid_argument with a sentence for the user
 inline Options parse(int argc, char** argv) {
@@ -93,7 +93,7 @@ inline Options parse(int argc, char** argv) {
       o.clock = value == "wall" ? Clock::wall : Clock::thread;
     } else if (name == "--simd") {
       bool known = false;
-      for (auto const level : {aeth::SimdLevel::scalar, aeth::SimdLevel::avx2, aeth::SimdLevel::avx512})
+      for (auto const level : aeth::all_simd_levels)
         if (value == aeth::to_string(level)) {
           o.level = aeth::min(level, aeth::best_simd_level());
           known = true;

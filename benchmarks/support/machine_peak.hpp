@@ -159,7 +159,7 @@ namespace avx512 {
 
 inline PeakLoops peak_loops(aeth::SimdLevel level) {
 #if AETH_X86_64
-  if (level == aeth::SimdLevel::avx512) return {avx512::multiply_add, avx512::read, 16};
+  if (level >= aeth::SimdLevel::avx512) return {avx512::multiply_add, avx512::read, 16};
   if (level == aeth::SimdLevel::avx2) return {avx2::multiply_add, avx2::read, 8};
 #endif
   (void)level;

@@ -7,6 +7,10 @@
 #include <type_traits>
 #include <utility>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "aeth/core/math.hpp"
 #include "aeth/core/view.hpp"
 
@@ -14,6 +18,10 @@ namespace aeth {
 
 /// Alignment of every buffer, in bytes: one cache line, which is also one AVX-512 register.
 inline constexpr std::size_t buffer_alignment = 64;
+
+/// Buffers of this many bytes or more lie on pages of that size where the system has them: products walk down columns
+/// of weights, whose rows would otherwise each be on a page of their own.
+inline constexpr std::size_t huge_page = std::size_t{1} << 21;
 
 /// A fixed number of zero-initialised elements. Moves keep the address, so views into a moved buffer stay
 /// valid.
@@ -24,7 +32,11 @@ class Buffer {
   Buffer() = default;
   explicit Buffer(Index size) : size_(size) {
     if (size > 0) {
-      data_ = static_cast<T*>(::operator new (bytes(), std::align_val_t{buffer_alignment}));
+      data_ = static_cast<T*>(::operator new (bytes(), alignment()));
+#if defined(MADV_HUGEPAGE)
+      // Advice only: without it the buffer is as good, but slower.
+      if (bytes() >= huge_page) (void)::madvise(static_cast<void*>(data_), bytes() / huge_page * huge_page, MADV_HUGEPAGE);
+#endif
       clear();
     }
   }
@@ -35,7 +47,7 @@ class Buffer {
     std::swap(size_, other.size_);
     return *this;
   }
-  ~Buffer() { ::operator delete (data_, std::align_val_t{buffer_alignment}); }
+  ~Buffer() { ::operator delete (data_, alignment()); }
 
   void clear() noexcept {
     if (data_) std::memset(static_cast<void*>(data_), 0, bytes());
@@ -52,6 +64,9 @@ class Buffer {
 
  private:
   [[nodiscard]] std::size_t bytes() const noexcept { return to_size(size_) * sizeof(T); }
+  [[nodiscard]] std::align_val_t alignment() const noexcept {
+    return std::align_val_t{bytes() >= huge_page ? huge_page : buffer_alignment};
+  }
 
   T* data_ = nullptr;
   Index size_ = 0;

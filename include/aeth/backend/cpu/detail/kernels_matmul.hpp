@@ -35,7 +35,11 @@ inline void matmul_tile(Index steps, X const* a, Index a_row, Index a_step, X co
   AETH_UNROLL
   for (unsigned r = 0; r < R; ++r) {
     AETH_UNROLL
-    for (unsigned v = 0; v < V; ++v) sum[r][v] = accumulate ? L::load(c + r * ldc + v * 16) : L::set(T(0));
+    for (unsigned v = 0; v < V; ++v) {
+      sum[r][v] = accumulate ? L::load(c + r * ldc + v * 16) : L::set(T(0));
+      // The tile below comes next, and C may be far away.
+      __builtin_prefetch(c + (R + r) * ldc + v * 16, 1);
+    }
   }
   for (Index k = 0; k < steps; ++k) {
     decltype(P::right(b)) right[V];
