@@ -161,6 +161,8 @@ class Operations {
     Tensor<float> w(out, in, 1.0 / std::sqrt(static_cast<double>(in)));
     Buffer<A> packed(aeth::Cpu::packed_size<A>(out, in));
     b_.cpu.pack_weights(w.read(), packed.data());
+    Buffer<A> backward(aeth::Cpu::packed_size<A>(in, out));
+    b_.cpu.pack_transposed(w.read(), backward.data());
     compared(
         "linear", config, work, [&] { b_.cpu.linear(x.read(), packed.data(), y.view()); },
         [&] {
@@ -179,7 +181,7 @@ class Operations {
         });
     if (rows == 1) return;
     compared(
-        "linear_input_grad", config, work, [&] { b_.cpu.linear_input_grad<A>(y.read(), w.read(), x.view()); },
+        "linear_input_grad", config, work, [&] { b_.cpu.linear(y.read(), backward.data(), x.view()); },
         [&] {
           if constexpr (is_fp32)
             split(rows, [&](Index first, Index n) {
@@ -188,7 +190,8 @@ class Operations {
             });
         });
     compared(
-        "linear_weight_grad", config, work, [&] { b_.cpu.linear_weight_grad<A>(y.read(), x.read(), w.view()); },
+        "linear_weight_grad", config, work,
+        [&] { b_.cpu.linear_weight_grad<A>(y.read(), x.read(), w.view()); },
         [&] {
           if constexpr (is_fp32)
             split(out, [&](Index first, Index n) {
@@ -232,6 +235,10 @@ class Operations {
     Buffer<A> packed(experts * packed_stride);
     for (Index e = 0; e < experts; ++e)
       b_.cpu.pack_weights(w.read().row_slice(e * out, out), packed.data() + e * packed_stride);
+    Index const back_stride = aeth::Cpu::packed_size<A>(in, out);
+    Buffer<A> backward(experts * back_stride);
+    for (Index e = 0; e < experts; ++e)
+      b_.cpu.pack_transposed(w.read().row_slice(e * out, out), backward.data() + e * back_stride);
     auto const groups = uneven_groups();
     // Eigen: one task per group, the largest first, as the groups ascend.
     auto const each_group = [&](auto const& body) {
@@ -255,8 +262,7 @@ class Operations {
     compared(
         "grouped_linear_input_grad", config, work,
         [&] {
-          b_.cpu.grouped_linear_input_grad<A>(y.read(), w.read().row_slice(0, out), stride, groups.data(),
-                                           experts, x.view());
+          b_.cpu.grouped_linear(y.read(), backward.data(), back_stride, groups.data(), experts, x.view());
         },
         [&] {
           if constexpr (is_fp32)
@@ -269,7 +275,7 @@ class Operations {
         "grouped_linear_weight_grad", config, work,
         [&] {
           b_.cpu.grouped_linear_weight_grad<A>(y.read(), x.read(), w.view().row_slice(0, out), stride,
-                                            groups.data(), experts);
+                                               groups.data(), experts);
         },
         [&] {
           if constexpr (is_fp32)
@@ -284,8 +290,11 @@ class Operations {
     std::string const config = label(aeth::text("ffn_up ", 2 * c_.ffn_dim, "x", c_.dim));
     if (!wants("pack_weights", config)) return;
     Tensor<float> w(2 * c_.ffn_dim, c_.dim);
-    Buffer<A> packed(aeth::Cpu::packed_size<A>(2 * c_.ffn_dim, c_.dim));
-    result("pack_weights", config, {0, w.bytes() * (1 + sizeof(A) / 4.0)}, [&] { b_.cpu.pack_weights(w.read(), packed.data()); });
+    Index const out = 2 * c_.ffn_dim, in = c_.dim;
+    Buffer<A> packed(aeth::max(aeth::Cpu::packed_size<A>(out, in), aeth::Cpu::packed_size<A>(in, out)));
+    Work const work{0, w.bytes() * (1 + sizeof(A) / 4.0)};
+    result("pack_weights", config, work, [&] { b_.cpu.pack_weights(w.read(), packed.data()); });
+    result("pack_transposed", config, work, [&] { b_.cpu.pack_transposed(w.read(), packed.data()); });
   }
 
   void norms() {

@@ -85,8 +85,8 @@ void check(std::string const& folder, double forward_bound, double gradient_boun
   std::vector<T> logits(to_size(size * C.vocab_size));
   std::vector<std::vector<T>> d_normed(to_size(1 + C.mtp_depth), std::vector<T>(to_size(size * C.dim)));
   std::vector<MatrixView<T>> d_views;
-  loss::HeadView<T, T> const head{model.head().packed(), model.head().weight().matrix(),
-                                  model.head().weight().gradient_matrix()};
+  loss::HeadView const head{model.head().packed(), model.head().packed_backward(),
+                            model.head().weight().gradient_matrix()};
   for (Index depth = 0; depth <= C.mtp_depth; ++depth) {
     std::string const name = depth == 0 ? "" : "mtp.";
     ops::linear(cpu, pass.normed(depth), head.packed, MatrixView<T>(logits.data(), size, C.vocab_size));

@@ -177,8 +177,7 @@ TEST_CASE("gradient: output head and loss together") {
   Tensor<double> dx(rows, dim, 7.0);
   Arena arena;
   auto const run = [&](double scale) {
-    loss::HeadView<double, double> const view{head.packed(), head.weight().matrix(),
-                                              head.weight().gradient_matrix()};
+    loss::HeadView const view{head.packed(), head.packed_backward(), head.weight().gradient_matrix()};
     loss::language_model_loss(cpu, view, x.view(), VectorView<std::int32_t const>(targets.data(), rows),
                               scale, losses.data(), dx.view(), arena);
   };

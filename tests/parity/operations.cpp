@@ -134,7 +134,9 @@ void check_linear(Index rows, Index in, Index out) {
     auto const fx = f(x), fdy = f(dy), fw = f(w);
     auto const p = packed<W>(backend, fw);
     backend.linear(fx.view(), p.data(), y.view(), write);
-    backend.template linear_input_grad<W>(fdy.view(), fw.view(), dx.view(), write);
+    std::vector<W> back(to_size(backend.template packed_size<W>(in, out)));
+    backend.pack_transposed(fw.view(), back.data());
+    backend.linear(fdy.view(), back.data(), dx.view(), write);
     backend.template linear_weight_grad<W>(fdy.view(), fx.view(), dw.view());
     return std::array{y, dx, dw};
   };
@@ -170,8 +172,11 @@ void check_grouped(std::vector<Index> const& sizes, Index in, Index out) {
     for (Index e = 0; e < groups; ++e)
       backend.pack_weights(fw.view().row_slice(e * out, out), p.data() + e * stride);
     backend.grouped_linear(fx.view(), p.data(), stride, first.data(), groups, y.view());
-    backend.template grouped_linear_input_grad<W>(fdy.view(), fw.view().row_slice(0, out), out * in,
-                                                  first.data(), groups, dx.view());
+    Index const back_stride = backend.template packed_size<W>(in, out);
+    std::vector<W> back(to_size(groups * back_stride));
+    for (Index e = 0; e < groups; ++e)
+      backend.pack_transposed(fw.view().row_slice(e * out, out), back.data() + e * back_stride);
+    backend.grouped_linear(fdy.view(), back.data(), back_stride, first.data(), groups, dx.view());
     backend.template grouped_linear_weight_grad<W>(fdy.view(), fx.view(), dw.view().row_slice(0, out),
                                                    out * in, first.data(), groups);
     return std::array{y, dx, dw};

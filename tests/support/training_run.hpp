@@ -90,8 +90,8 @@ double training_step(Model& model, Pass<Model>& pass, Batch const& batch, LossWe
   Index const depths = Model::config.mtp_depth, dim = Model::config.dim;
   std::vector<Tensor<T>> d_normed(to_size(depths + 1), Tensor<T>(batch.size(), dim));
   std::vector<T> losses(to_size(batch.size()));
-  loss::HeadView<T, typename Model::Weight> const head{model.head().packed(), model.head().weight().matrix(),
-                                                       model.head().weight().gradient_matrix()};
+  loss::HeadView const head{model.head().packed(), model.head().packed_backward(),
+                            model.head().weight().gradient_matrix()};
   double total = 0;
   for (std::size_t b = 0; b + 1 < batch.sequences.size(); ++b) {
     Index const first = batch.sequences[b], rows = batch.sequences[b + 1] - first;

@@ -76,15 +76,14 @@ concept HasPackedWeights = requires(B& b, archetype::Operands<P>& o) {
   b.pack_transposed(o.xt, o.w);
 };
 
-/// y = x · wᵀ from and to either storage, and its two gradients.
+/// y = x · wᵀ from and to either storage, and the weight's gradient.
 template <class B, class P>
 concept SupportsLinear = requires(B& b, archetype::Operands<P>& o) {
   b.linear(o.x, o.cw, o.y, o.write);
   b.linear(o.x, o.cw, o.yt, o.write);
+  b.linear(o.xt, o.cw, o.y, o.write);
   b.linear(o.x, o.ct, o.yt, o.write);
   b.linear_per_head(o.n, o.x, o.n, o.n, o.cw, o.n, o.n, o.yt, o.n);
-  b.template linear_input_grad<typename P::Weight>(o.xt, o.xt, o.y, o.write);
-  b.template linear_input_grad<typename P::Weight>(o.x, o.xt, o.yt, o.write);
   b.template linear_weight_grad<typename P::Weight>(o.x, o.x, o.yt);
   b.template linear_weight_grad<typename P::Weight>(o.xt, o.x, o.yt);
 };
@@ -93,7 +92,6 @@ concept SupportsLinear = requires(B& b, archetype::Operands<P>& o) {
 template <class B, class P>
 concept SupportsGroupedLinear = requires(B& b, archetype::Operands<P>& o) {
   b.grouped_linear(o.x, o.cw, o.n, o.first, o.n, o.y);
-  b.template grouped_linear_input_grad<typename P::Weight>(o.x, o.xt, o.n, o.first, o.n, o.y);
   b.template grouped_linear_weight_grad<typename P::Weight>(o.x, o.x, o.yt, o.n, o.first, o.n);
 };
 

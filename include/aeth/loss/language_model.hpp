@@ -16,10 +16,13 @@ namespace aeth::loss {
 /// The output head as the loss sees it.
 template <class T, class W>
 struct HeadView {
-  W const* packed = nullptr;   ///< the backend's form of the weight
-  MatrixView<T const> weight;  ///< [V,D]
-  MatrixView<T> gradient;      ///< [V,D], accumulated; unused when scale is 0
+  W const* packed = nullptr;           ///< the backend's form of the weight
+  W const* packed_backward = nullptr;  ///< its form for dx = dy · w; unused when scale is 0
+  MatrixView<T> gradient;              ///< [V,D], accumulated; its data is unused when scale is 0
 };
+
+template <class T, class W>
+HeadView(W const*, W const*, MatrixView<T>) -> HeadView<T, W>;
 
 /// Rows of logits held at once: about 2^22 numbers, a multiple of nothing in particular; results do not
 /// depend on it.
@@ -36,13 +39,13 @@ template <class B, class X, class T, class W>
 void language_model_loss(B& backend, HeadView<T, W> const& head, MatrixView<X> normed,
                          VectorView<std::int32_t const> targets, T scale, T* loss, MatrixView<T> d_normed,
                          Arena& arena) {
-  Index const block = head_block_rows(head.weight.rows);
+  Index const block = head_block_rows(head.gradient.rows);
   for (Index t = 0; t < targets.size; ++t)
-    expect<DataError>(targets[t] < head.weight.rows, "language model loss: target ", targets[t], " of token ",
-                      t, " is not below the ", head.weight.rows,
+    expect<DataError>(targets[t] < head.gradient.rows, "language model loss: target ", targets[t],
+                      " of token ", t, " is not below the ", head.gradient.rows,
                       " rows of the head; the tokenizer and the model do not belong together");
   ArenaScope const scope(arena);
-  auto const all_logits = arena.matrix<T>(min(block, normed.rows), head.weight.rows);
+  auto const all_logits = arena.matrix<T>(min(block, normed.rows), head.gradient.rows);
   for (Index first = 0; first < normed.rows; first += block) {
     Index const rows = min(block, normed.rows - first);
     auto const logits = all_logits.row_slice(0, rows);
@@ -51,7 +54,7 @@ void language_model_loss(B& backend, HeadView<T, W> const& head, MatrixView<X> n
     ops::cross_entropy(backend, logits, targets.slice(first, rows), scale, loss + first);
     if (scale == T(0)) continue;
     ops::linear_weight_grad<W>(backend, logits, x, head.gradient);
-    ops::linear_input_grad<W>(backend, logits, head.weight, d_normed.row_slice(first, rows));
+    ops::linear(backend, logits, head.packed_backward, d_normed.row_slice(first, rows));
   }
 }
 

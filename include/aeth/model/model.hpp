@@ -42,8 +42,8 @@ class Cpu;
 /// Weights, gradients and moments are flat buffers with equal offsets; `parameters()` names their parts in
 /// order. Matrix products read prepared copies, so call `prepare` after changing weights.
 ///
-/// cost     memory per parameter: a master weight and a packed weight, for training also a gradient, before optimizer
-///          state
+/// cost     memory per parameter: a master weight and a packed weight, for training also a gradient and another packed
+///          weight, before optimizer state
 template <ModelConfig C, Precision P, class B = Cpu>
 class Model {
   static_assert(validate_model<C>());
@@ -76,17 +76,7 @@ class Model {
     weights_ = Buffer<Master>(offset);
     visit_parameters(
         [&](std::string const&, nn::Parameter<Master>& p) { p.weight = weights_.data() + p.offset; });
-    Index bytes = 0;
-    for_each_packed([&]<class W>(nn::PackedWeights<Master, W>& w) {
-      w.stride = B::template packed_size<W>(w.out, w.in);
-      bytes += packed_bytes(w);
-    });
-    packed_ = Buffer<std::byte>(bytes);
-    bytes = 0;
-    for_each_packed([&]<class W>(nn::PackedWeights<Master, W>& w) {
-      w.data = reinterpret_cast<W*>(packed_.data() + bytes);
-      bytes += packed_bytes(w);
-    });
+    packed_ = place_packed(false);
     bias_layers_ = 0;
     for_each_bias([&](std::string const& name, VectorView<Exact>& bias) {
       bias_names_.push_back(name);
@@ -123,16 +113,19 @@ class Model {
   void prepare(Index begin, Index end) {
     for_each_packed([&]<class W>(nn::PackedWeights<Master, W>& w) {
       for (Index copy = 0; copy < w.copies; ++copy)
-        if (w.end_of(copy) > begin && w.end_of(copy) <= end) w.pack(backend_, copy);
+        if (w.data && w.end_of(copy) > begin && w.end_of(copy) <= end) w.pack(backend_, copy);
     });
   }
 
-  /// Makes room for gradients, zeroed; without it the model only infers.
+  /// Makes room for gradients, zeroed, and for the forms of weights that backward reads; without it the model only
+  /// infers.
   void enable_gradients() {
     if (!gradients_.empty()) return;
     gradients_ = Buffer<Master>(weights_.size());
     visit_parameters(
         [&](std::string const&, nn::Parameter<Master>& p) { p.gradient = gradients_.data() + p.offset; });
+    packed_backward_ = place_packed(true);
+    prepare();
   }
 
   [[nodiscard]] B& backend() const { return backend_; }
@@ -182,11 +175,22 @@ class Model {
   }
 
  private:
-  /// Room of packed weights, in whole cache lines.
-  template <class W>
-  static Index packed_bytes(nn::PackedWeights<Master, W> const& w) {
-    return round_up(w.copies * w.stride * static_cast<Index>(sizeof(W)),
-                    static_cast<Index>(buffer_alignment));
+  /// Gives the packed weights that inference needs, or those that training needs beside them, their places in a
+  /// buffer, each at the begin of a cache line.
+  Buffer<std::byte> place_packed(bool training) {
+    Buffer<std::byte> buffer;
+    Index bytes = 0;
+    auto const visit = [&]<class W>(nn::PackedWeights<Master, W>& w) {
+      if (w.training != training) return;
+      w.stride = B::template packed_size<W>(w.out, w.in);
+      if (!buffer.empty()) w.data = reinterpret_cast<W*>(buffer.data() + bytes);
+      bytes +=
+          round_up(w.copies * w.stride * static_cast<Index>(sizeof(W)), static_cast<Index>(buffer_alignment));
+    };
+    for_each_packed(visit);
+    buffer = Buffer<std::byte>(std::exchange(bytes, 0));
+    for_each_packed(visit);
+    return buffer;
   }
 
   template <class Visit>
@@ -228,7 +232,7 @@ class Model {
   std::vector<ParameterInfo> parameters_;
   std::vector<std::string> bias_names_;
   Buffer<Master> weights_, gradients_;
-  Buffer<std::byte> packed_;
+  Buffer<std::byte> packed_, packed_backward_;
   Buffer<Exact> biases_;
   Index bias_layers_ = 0;
   mutable nn::RotaryTable<Exact> rotary_;

@@ -39,7 +39,11 @@ class Ffn {
   using W = typename P::Weight;
   using Context = FfnContext<P>;
 
-  Ffn(Index dim, Index hidden_dim) : dim_(dim), hidden_dim_(hidden_dim) {
+  Ffn(Index dim, Index hidden_dim)
+      : dim_(dim),
+        hidden_dim_(hidden_dim),
+        packed_gate_up_(2 * hidden_dim, dim),
+        packed_down_(dim, hidden_dim) {
     gate_.rows = up_.rows = down_.cols = hidden_dim;
     gate_.cols = up_.cols = down_.rows = dim;
   }
@@ -52,21 +56,16 @@ class Ffn {
   }
   template <class Visit>
   void for_each_packed(Visit&& visit) {
-    packed_gate_up_.out = 2 * hidden_dim_;
-    packed_gate_up_.in = packed_down_.out = dim_;
-    packed_down_.in = hidden_dim_;
-    packed_gate_up_.first = &gate_;
-    packed_down_.first = &down_;
-    visit(packed_gate_up_);
-    visit(packed_down_);
+    packed_gate_up_.visit_from(gate_, visit);
+    packed_down_.visit_from(down_, visit);
   }
 
   void reserve(Arena& arena, Index tokens, Context& c) const { c.reserve(arena, tokens, hidden_dim_); }
 
   void forward(B& backend, MatrixView<A> x, MatrixView<T> y, Context& c) const {
-    ops::linear(backend, x, static_cast<W const*>(packed_gate_up_.data), c.gate_up);
+    ops::linear(backend, x, read(packed_gate_up_.forward), c.gate_up);
     ops::swiglu(backend, c.gate_up, c.hidden);
-    ops::linear(backend, c.hidden, static_cast<W const*>(packed_down_.data), y);
+    ops::linear(backend, c.hidden, read(packed_down_.forward), y);
   }
 
   /// dx overwritten or continued, weight gradients accumulate.
@@ -76,17 +75,18 @@ class Ffn {
     auto const d_hidden = arena.matrix<A>(x.rows, hidden_dim_);
     auto const d_gate_up = arena.matrix<A>(x.rows, 2 * hidden_dim_);
     ops::linear_weight_grad<W>(backend, dy, c.hidden, down_.gradient_matrix());
-    ops::linear_input_grad<W>(backend, dy, down_.matrix(), d_hidden);
+    ops::linear(backend, dy, read(packed_down_.backward), d_hidden);
     ops::swiglu_backward(backend, d_hidden, c.gate_up, d_gate_up);
     ops::linear_weight_grad<W>(backend, d_gate_up, x, MatrixView<T>(gate_.gradient, 2 * hidden_dim_, dim_));
-    ops::linear_input_grad<W>(backend, d_gate_up, MatrixView<T const>(gate_.weight, 2 * hidden_dim_, dim_),
-                              dx, write);
+    ops::linear(backend, d_gate_up, read(packed_gate_up_.backward), dx, write);
   }
 
  private:
+  static W const* read(PackedWeights<T, W> const& packed) { return packed.data; }
+
   Index dim_, hidden_dim_;
   Parameter<T> gate_{}, up_{}, down_{};
-  PackedWeights<T, W> packed_gate_up_{}, packed_down_{};
+  PackedPair<T, W> packed_gate_up_, packed_down_;
 };
 
 }  // namespace aeth::nn

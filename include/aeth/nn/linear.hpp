@@ -17,7 +17,7 @@ class Linear {
  public:
   using T = typename P::Master;
 
-  Linear(Index out, Index in, ParameterKind kind = ParameterKind::matrix) {
+  Linear(Index out, Index in, ParameterKind kind = ParameterKind::matrix) : packed_(out, in) {
     weight_.rows = out;
     weight_.cols = in;
     weight_.kind = kind;
@@ -29,10 +29,7 @@ class Linear {
   }
   template <class Visit>
   void for_each_packed(Visit&& visit) {
-    packed_.out = weight_.rows;
-    packed_.in = weight_.cols;
-    packed_.first = &weight_;
-    visit(packed_);
+    packed_.visit_from(weight_, visit);
   }
 
   template <class X, class Y>
@@ -44,16 +41,17 @@ class Linear {
   template <class DY, class X, class DX>
   void backward(B& backend, MatrixView<DY> dy, MatrixView<X> x, MatrixView<DX> dx, Write write) const {
     ops::linear_weight_grad<W>(backend, dy, x, weight_.gradient_matrix());
-    ops::linear_input_grad<W>(backend, dy, weight_.matrix(), dx, write);
+    ops::linear(backend, dy, packed_backward(), dx, write);
   }
 
   [[nodiscard]] Parameter<T> const& weight() const { return weight_; }
-  [[nodiscard]] W const* packed() const { return packed_.data; }
-  [[nodiscard]] PackedWeights<T, W> const& packed_weights() const { return packed_; }
+  [[nodiscard]] W const* packed() const { return packed_.forward.data; }
+  /// For dx = dy · w; null in a model that does not train.
+  [[nodiscard]] W const* packed_backward() const { return packed_.backward.data; }
 
  private:
   Parameter<T> weight_{};
-  PackedWeights<T, W> packed_{};
+  PackedPair<T, W> packed_;
 };
 
 }  // namespace aeth::nn

@@ -34,8 +34,6 @@ struct Parameter {
 /// refreshed by `Model::prepare` whenever weights have changed. W is the type in which products take their operands.
 template <class T, class W>
 struct PackedWeights {
-  using Weight = W;
-
   Index out = 0;
   Index in = 0;
   Index copies = 1;                     ///< matrices, e.g. one per expert
@@ -43,6 +41,7 @@ struct PackedWeights {
   Parameter<T> const* first = nullptr;  ///< the first source starts at first->weight + source_offset
   Index source_offset = 0;
   bool transposed = false;  ///< sources are [in, out] and not [out, in]
+  bool training = false;    ///< only models with gradients have it
   W* data = nullptr;
   Index stride = 0;  ///< elements from one packed matrix to the next
 
@@ -59,6 +58,24 @@ struct PackedWeights {
       backend.pack_transposed(MatrixView<T const>(from, in, out), to);
     else
       backend.pack_weights(MatrixView<T const>(from, out, in), to);
+  }
+};
+
+/// Both packed forms of one or several equal matrices [out, in]: y = x · wᵀ reads the first, dx = dy · w the second.
+template <class T, class W>
+struct PackedPair {
+  PackedWeights<T, W> forward, backward;
+
+  PackedPair() = default;
+  PackedPair(Index out, Index in, Index copies = 1, Index source_stride = 0)
+      : forward{out, in, copies, source_stride}, backward{in, out, copies, source_stride} {
+    backward.transposed = backward.training = true;
+  }
+  template <class Visit>
+  void visit_from(Parameter<T> const& first, Visit&& visit) {
+    forward.first = backward.first = &first;
+    visit(forward);
+    visit(backward);
   }
 };
 

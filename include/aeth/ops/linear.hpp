@@ -1,4 +1,5 @@
-/// Matrix products with weights: y = x · wᵀ, its two gradients, and the same over groups of rows (experts).
+/// Matrix products with weights: y = x · wᵀ, the weight's gradient, and the same over groups of rows (experts). The
+/// gradient of x is `linear` too, with w packed the other way round.
 ///
 /// legend   T rows · in, out widths of the weight · E groups
 /// types    W is the type in which products take their operands: that of packed weights; others are rounded to it
@@ -30,16 +31,6 @@ void linear_per_head(B& backend, Index heads, MatrixView<X> x, Index x_step, Ind
   backend.linear_per_head(heads, as_const(x), x_step, in, packed, stride, out, y, y_step);
 }
 
-/// dx [T,in] (+)= dy [T,out] · w [out,in]
-template <class W, class B, class DY, class T, class DX>
-void linear_input_grad(B& backend, MatrixView<DY> dy, MatrixView<T const> w, MatrixView<DX> dx,
-                       Write write = Write::overwrite) {
-  expect<ShapeError>(dy.rows == dx.rows && dy.cols == w.rows && dx.cols == w.cols,
-                     "linear_input_grad: dy is [", dy.rows, ",", dy.cols, "], w is [", w.rows, ",", w.cols,
-                     "], dx is [", dx.rows, ",", dx.cols, "]");
-  backend.template linear_input_grad<W>(as_const(dy), w, dx, write);
-}
-
 /// dw [out,in] += dyᵀ · x, rows in order, continuing the sum that dw holds.
 template <class W, class B, class DY, class X, class T>
 void linear_weight_grad(B& backend, MatrixView<DY> dy, MatrixView<X> x, MatrixView<T> dw) {
@@ -49,7 +40,7 @@ void linear_weight_grad(B& backend, MatrixView<DY> dy, MatrixView<X> x, MatrixVi
   backend.template linear_weight_grad<W>(as_const(dy), as_const(x), dw);
 }
 
-/// The three products where rows first[e] .. first[e+1] of x and y belong to weight e. Weights lie `stride`
+/// Both products where rows first[e] .. first[e+1] of x and y belong to weight e. Weights lie `stride`
 /// elements apart; an empty group costs nothing and leaves its gradient untouched.
 template <class B, class X, class W, class Y>
 void grouped_linear(B& backend, MatrixView<X> x, W const* packed, Index stride, VectorView<Index const> first,
@@ -57,15 +48,6 @@ void grouped_linear(B& backend, MatrixView<X> x, W const* packed, Index stride, 
   expect<ShapeError>(x.rows == y.rows && first[first.size - 1] == x.rows, "grouped_linear: x has ", x.rows,
                      " rows, y has ", y.rows, ", the groups hold ", first[first.size - 1]);
   backend.grouped_linear(as_const(x), packed, stride, first.data, first.size - 1, y);
-}
-
-template <class W, class B, class DY, class T, class DX>
-void grouped_linear_input_grad(B& backend, MatrixView<DY> dy, MatrixView<T const> w0, Index stride,
-                               VectorView<Index const> first, MatrixView<DX> dx) {
-  expect<ShapeError>(dy.rows == dx.rows && dy.cols == w0.rows && dx.cols == w0.cols,
-                     "grouped_linear_input_grad: dy is [", dy.rows, ",", dy.cols, "], w is [", w0.rows, ",",
-                     w0.cols, "], dx is [", dx.rows, ",", dx.cols, "]");
-  backend.template grouped_linear_input_grad<W>(as_const(dy), w0, stride, first.data, first.size - 1, dx);
 }
 
 template <class W, class B, class DY, class X, class T>

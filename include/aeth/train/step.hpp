@@ -118,8 +118,8 @@ class Stepper {
     pass_.forward(input, backward ? options.balance_weight / static_cast<double>(batch.rows) : 0.0);
     pass_.count_load({load_.data(), Model::moe_layers(), C.moe.experts});
 
-    loss::HeadView<T, typename Model::Weight> const head{
-        model_.head().packed(), model_.head().weight().matrix(), model_.head().weight().gradient_matrix()};
+    loss::HeadView const head{model_.head().packed(), model_.head().packed_backward(),
+                              model_.head().weight().gradient_matrix()};
     Arena& arena = pass_.arena();
     d_normed_.resize(to_size(depths + 1));
     for (auto& d : d_normed_)

@@ -21,11 +21,11 @@
 namespace aeth {
 
 /// One C (+)= A · B of a group; see `Cpu::matmul`.
-template <class X, class B, class Y>
+template <class X, class Y>
 struct MatmulJob {
   Index rows = 0, columns = 0, depth = 0;
   cpu::LeftMatrix<X> a;
-  B const* b = nullptr;  ///< row-major [depth, columns] with rows b_row apart, or packed by `pack_weights`
+  X const* b = nullptr;  ///< row-major [depth, columns] with rows b_row apart, or packed by `pack_weights`
   Index b_row = 0;       ///< 0 = packed
   Y* c = nullptr;        ///< row-major [rows, columns] with rows c_row apart
   Index c_row = 0;
@@ -59,8 +59,8 @@ class Cpu {
   // W is the type that products take their operands in: T itself, or bf16, to which both are rounded on the way.
 
   /// C (+)= A · B for a group of products, each element one fused multiply-add chain over k.
-  template <class X, class B, class Y>
-  void matmul(MatmulJob<X, B, Y> const* jobs, Index count, Write write);
+  template <class X, class Y>
+  void matmul(MatmulJob<X, Y> const* jobs, Index count, Write write);
 
   /// Elements that `pack_weights` writes for a [out, in] matrix.
   template <class W>
@@ -85,23 +85,15 @@ class Cpu {
   void linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Index in, W const* packed,
                        Index packed_stride, Index out, MatrixView<Y> y, Index y_step);
 
-  /// dx [T,in] (+)= dy [T,out] · w [out,in].
-  template <class W, class DY, class DX, class T>
-  void linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w, MatrixView<DX> dx,
-                         Write write = Write::overwrite);
-
   /// dw [out,in] += dyᵀ · x, tokens in order, continuing the sum that dw holds.
   template <class W, class DY, class X, class T>
   void linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw);
 
-  /// The three products over expert groups: rows first[e] .. first[e+1] belong to weight e; weights are
+  /// Both products over expert groups: rows first[e] .. first[e+1] belong to weight e; weights are
   /// `weight_stride` (packed: `packed_stride`) elements apart.
   template <class X, class Y, class W>
   void grouped_linear(MatrixView<X const> x, W const* packed, Index packed_stride, Index const* first,
                       Index groups, MatrixView<Y> y);
-  template <class W, class DY, class DX, class T>
-  void grouped_linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w0, Index weight_stride,
-                                 Index const* first, Index groups, MatrixView<DX> dx);
   template <class W, class DY, class X, class T>
   void grouped_linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw0,
                                   Index weight_stride, Index const* first, Index groups);

@@ -187,8 +187,8 @@ class FlushSubnormals {
 };
 
 /// C (+)= A · B on this thread at a level; see detail/kernels_matmul.hpp.
-template <class X, class B, class Y, class T>
-void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<B> b, Y* c,
+template <class X, class Y, class T>
+void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c,
             Index ldc, bool accumulate, T* scratch) {
   if constexpr (std::is_same_v<X, bf16>) {
 #if AETH_X86_64

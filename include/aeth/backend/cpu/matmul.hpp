@@ -13,8 +13,8 @@ inline constexpr Index task_panels = 8;  ///< most panels of a task that copies 
 struct MatmulTasks {
   Index rows, columns, row_tiles, column_tiles;
 
-  template <class X, class B, class Y>
-  MatmulTasks(MatmulJob<X, B, Y> const& job, Index threads)
+  template <class X, class Y>
+  MatmulTasks(MatmulJob<X, Y> const& job, Index threads)
       : rows(even(job.rows, matmul_rows, 6)),
         columns(matmul_panel),
         row_tiles(ceil_div(job.rows, max(rows, Index{1}))) {
@@ -36,8 +36,8 @@ struct MatmulTasks {
 };
 }  // namespace cpu
 
-template <class X, class B, class Y>
-void Cpu::matmul(MatmulJob<X, B, Y> const* jobs, Index count, Write write) {
+template <class X, class Y>
+void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
   using T = std::conditional_t<std::is_same_v<Y, double>, double, float>;
   ArenaScope const scope(scratch_);
   Index* const first_task = scratch_.take<Index>(count + 1);
@@ -52,7 +52,7 @@ void Cpu::matmul(MatmulJob<X, B, Y> const* jobs, Index count, Write write) {
       Index const middle = (low + high) / 2;
       (first_task[middle] <= task ? low : high) = middle;
     }
-    MatmulJob<X, B, Y> const& job = jobs[low];
+    MatmulJob<X, Y> const& job = jobs[low];
     cpu::MatmulTasks const tasks(job, threads());
     Index const row = (task - first_task[low]) % tasks.row_tiles * tasks.rows,
                 column = (task - first_task[low]) / tasks.row_tiles * tasks.columns;
@@ -60,8 +60,8 @@ void Cpu::matmul(MatmulJob<X, B, Y> const* jobs, Index count, Write write) {
     Index const columns = min(tasks.columns, job.columns - column);
     cpu::LeftMatrix<X> a = job.a;
     a.data += row * (a.columns ? Index{1} : a.stride);
-    cpu::RightMatrix<B> b{job.b + column, job.b_row, cpu::matmul_panel};
-    if (packed) b = {job.b + column * round_up(job.depth, cpu::pair_of<B>), round_up(columns, Index{16}), 0};
+    cpu::RightMatrix<X> b{job.b + column, job.b_row, cpu::matmul_panel};
+    if (packed) b = {job.b + column * round_up(job.depth, cpu::pair_of<X>), round_up(columns, Index{16}), 0};
     Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
     ArenaScope const task_scope(arena);
     cpu::matmul(level_, min(tasks.rows, job.rows - row), columns, job.depth, a, b,
@@ -108,7 +108,7 @@ template <class X, class Y, class W>
 void Cpu::linear(MatrixView<X const> x, W const* packed, MatrixView<Y> y, Write write) {
   ArenaScope const scope(scratch_);
   auto const left = converted<W>(x);
-  MatmulJob<W, W, Y> const job{y.rows, y.cols, x.cols, {left.data, left.stride}, packed, 0, y.data, y.stride};
+  MatmulJob<W, Y> const job{y.rows, y.cols, x.cols, {left.data, left.stride}, packed, 0, y.data, y.stride};
   matmul(&job, 1, write);
 }
 
@@ -117,7 +117,7 @@ void Cpu::linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Inde
                           Index packed_stride, Index out, MatrixView<Y> y, Index y_step) {
   ArenaScope const scope(scratch_);
   auto const left = converted<W>(x);
-  auto* const jobs = scratch_.take<MatmulJob<W, W, Y>>(heads);
+  auto* const jobs = scratch_.take<MatmulJob<W, Y>>(heads);
   for (Index h = 0; h < heads; ++h)
     jobs[h] = {x.rows,
                out,
@@ -130,22 +130,13 @@ void Cpu::linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Inde
   matmul(jobs, heads, Write::overwrite);
 }
 
-template <class W, class DY, class DX, class T>
-void Cpu::linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w, MatrixView<DX> dx, Write write) {
-  ArenaScope const scope(scratch_);
-  auto const left = converted<W>(dy);
-  MatmulJob<W, T, DX> const job{dx.rows, dx.cols,  w.rows,  {left.data, left.stride},
-                                w.data,  w.stride, dx.data, dx.stride};
-  matmul(&job, 1, write);
-}
-
 template <class W, class DY, class X, class T>
 void Cpu::linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw) {
   ArenaScope const scope(scratch_);
   auto const left = converted<W>(dy);
   auto const right = converted<W>(x);
-  MatmulJob<W, W, T> const job{dw.rows,    dw.cols,      dy.rows, {left.data, left.stride, true},
-                               right.data, right.stride, dw.data, dw.stride};
+  MatmulJob<W, T> const job{dw.rows,    dw.cols,      dy.rows, {left.data, left.stride, true},
+                            right.data, right.stride, dw.data, dw.stride};
   matmul(&job, 1, Write::accumulate);
 }
 
@@ -154,22 +145,10 @@ void Cpu::grouped_linear(MatrixView<X const> x, W const* packed, Index packed_st
                          Index groups, MatrixView<Y> y) {
   ArenaScope const scope(scratch_);
   auto const left = converted<W>(x);
-  auto* const jobs = scratch_.take<MatmulJob<W, W, Y>>(groups);
+  auto* const jobs = scratch_.take<MatmulJob<W, Y>>(groups);
   for (Index e = 0; e < groups; ++e)
     jobs[e] = {first[e + 1] - first[e],    y.cols, x.cols,          {left.row(first[e]), left.stride},
                packed + e * packed_stride, 0,      y.row(first[e]), y.stride};
-  matmul(jobs, groups, Write::overwrite);
-}
-
-template <class W, class DY, class DX, class T>
-void Cpu::grouped_linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w0, Index weight_stride,
-                                    Index const* first, Index groups, MatrixView<DX> dx) {
-  ArenaScope const scope(scratch_);
-  auto const left = converted<W>(dy);
-  auto* const jobs = scratch_.take<MatmulJob<W, T, DX>>(groups);
-  for (Index e = 0; e < groups; ++e)
-    jobs[e] = {first[e + 1] - first[e],     dx.cols,   w0.rows,          {left.row(first[e]), left.stride},
-               w0.data + e * weight_stride, w0.stride, dx.row(first[e]), dx.stride};
   matmul(jobs, groups, Write::overwrite);
 }
 
@@ -179,7 +158,7 @@ void Cpu::grouped_linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const
   ArenaScope const scope(scratch_);
   auto const left = converted<W>(dy);
   auto const right = converted<W>(x);
-  auto* const jobs = scratch_.take<MatmulJob<W, W, T>>(groups);
+  auto* const jobs = scratch_.take<MatmulJob<W, T>>(groups);
   for (Index e = 0; e < groups; ++e)
     jobs[e] = {dw0.rows,
                dw0.cols,

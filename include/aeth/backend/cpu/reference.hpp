@@ -63,11 +63,6 @@ class CpuReference : private detail::ReferenceMath {
     for (Index h = 0; h < heads; ++h)
       linear(x.col_slice(h * x_step, in), packed + h * packed_stride, y.col_slice(h * y_step, out));
   }
-  template <class W, class DY, class DX, class T>
-  void linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w, MatrixView<DX> dx,
-                         Write write = Write::overwrite) {
-    put(operand<W>(dy) * operand<W>(w), dx, write);
-  }
   template <class W, class DY, class X, class T>
   void linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw) {
     put(operand<W>(dy).transpose() * operand<W>(x), dw, Write::accumulate);
@@ -78,12 +73,6 @@ class CpuReference : private detail::ReferenceMath {
                       Index groups, MatrixView<Y> y) {
     for (Index e = 0; e < groups; ++e)
       linear(group(x, first, e), packed + e * packed_stride, group(y, first, e));
-  }
-  template <class W, class DY, class DX, class T>
-  void grouped_linear_input_grad(MatrixView<DY const> dy, MatrixView<T const> w0, Index weight_stride,
-                                 Index const* first, Index groups, MatrixView<DX> dx) {
-    for (Index e = 0; e < groups; ++e)
-      linear_input_grad<W>(group(dy, first, e), shifted(w0, e * weight_stride), group(dx, first, e));
   }
   template <class W, class DY, class X, class T>
   void grouped_linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw0,

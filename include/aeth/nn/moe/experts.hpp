@@ -45,18 +45,16 @@ class Experts {
   }
   template <class Visit>
   void for_each_packed(Visit&& visit) {
-    visit(packed_gate_up_);
-    visit(packed_down_);
+    packed_gate_up_.visit_from(experts_[0].gate, visit);
+    packed_down_.visit_from(experts_[0].down, visit);
   }
 
   void reserve(Arena& arena, Index rows, Context& c) const { c.reserve(arena, rows, C.hidden_dim); }
 
   void forward(B& backend, MatrixView<A> x, Dispatch const& dispatch, MatrixView<A> y, Context& c) const {
-    ops::grouped_linear(backend, x, static_cast<W const*>(packed_gate_up_.data), packed_gate_up_.stride,
-                        dispatch.first, c.gate_up);
+    grouped(backend, x, packed_gate_up_.forward, dispatch, c.gate_up);
     ops::swiglu(backend, c.gate_up, c.hidden);
-    ops::grouped_linear(backend, c.hidden, static_cast<W const*>(packed_down_.data), packed_down_.stride,
-                        dispatch.first, y);
+    grouped(backend, c.hidden, packed_down_.forward, dispatch, y);
   }
 
   /// dx is overwritten, weight gradients accumulate; an expert without tokens keeps its gradient.
@@ -68,25 +66,28 @@ class Experts {
     auto const d_gate_up = arena.matrix<A>(x.rows, 2 * C.hidden_dim);
     ops::grouped_linear_weight_grad<W>(backend, dy, c.hidden, e.down.gradient_matrix(), expert_size,
                                        dispatch.first);
-    ops::grouped_linear_input_grad<W>(backend, dy, e.down.matrix(), expert_size, dispatch.first, d_hidden);
+    grouped(backend, dy, packed_down_.backward, dispatch, d_hidden);
     ops::swiglu_backward(backend, d_hidden, c.gate_up, d_gate_up);
     ops::grouped_linear_weight_grad<W>(backend, d_gate_up, x,
                                        MatrixView<T>(e.gate.gradient, 2 * C.hidden_dim, D), expert_size,
                                        dispatch.first);
-    ops::grouped_linear_input_grad<W>(backend, d_gate_up,
-                                      MatrixView<T const>(e.gate.weight, 2 * C.hidden_dim, D), expert_size,
-                                      dispatch.first, dx);
+    grouped(backend, d_gate_up, packed_gate_up_.backward, dispatch, dx);
   }
 
  private:
+  static void grouped(B& backend, MatrixView<A> x, PackedWeights<T, W> const& w, Dispatch const& dispatch,
+                      MatrixView<A> y) {
+    ops::grouped_linear(backend, x, static_cast<W const*>(w.data), w.stride, dispatch.first, y);
+  }
+
   struct Expert {
     Parameter<T> gate{}, up{}, down{};
   };
   static constexpr Index expert_size = Index{3} * D * C.hidden_dim;
 
   std::vector<Expert> experts_{static_cast<std::size_t>(C.experts)};
-  PackedWeights<T, W> packed_gate_up_{2 * C.hidden_dim, D, C.experts, expert_size, &experts_[0].gate};
-  PackedWeights<T, W> packed_down_{D, C.hidden_dim, C.experts, expert_size, &experts_[0].down};
+  PackedPair<T, W> packed_gate_up_{2 * C.hidden_dim, D, C.experts, expert_size};
+  PackedPair<T, W> packed_down_{D, C.hidden_dim, C.experts, expert_size};
 };
 
 }  // namespace aeth::nn

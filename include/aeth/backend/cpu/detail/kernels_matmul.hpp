@@ -159,8 +159,8 @@ inline void copy_rows_of_panel(X* to, Index width, B const* b, Index ldb, Index 
 /// c         in the accumulator's type T, or narrower: then columns ≤ 64, and sums rest in scratch until they are
 ///           rounded once
 /// scratch   matmul_scratch elements
-template <class L, class X, class B, class Y, class T = typename L::Scalar>
-inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<B> b, Y* c, Index ldc,
+template <class L, class X, class Y, class T = typename L::Scalar>
+inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c, Index ldc,
                    bool accumulate, T* scratch) {
   using P = Product<L, X>;
   constexpr Index tile = P::rows, panel = matmul_panel, step = P::step;
@@ -201,7 +201,7 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
             (step == 2 || whole < width || (b.stride >= 4 * panel && height > 4 * tile))) {
           copy_rows_of_panel<L>(copied_b, panel, b.data + k * b.stride + j0, b.stride, part, width,
                                 a.columns);
-        } else if constexpr (std::is_same_v<X, B>) {
+        } else {
           right = b.data + k * b.stride + j0 / panel * b.panel;
           right_step = step * b.stride;
         }
