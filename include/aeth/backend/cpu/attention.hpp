@@ -1,6 +1,7 @@
 /// The attention cores of the CPU backend: one task per (sequence, head), keys in order, queries in tiles.
 ///
-/// Softmax sums run over sixteen lanes counted from the first key of the sequence, and every other sum over
+/// Products take their operands in the storage type: in BF16 softmax weights, and in backward the gradients of
+/// scores, are rounded to it. Softmax sums, of unrounded weights, run over sixteen lanes counted from the first key of the sequence, and every other sum over
 /// keys in order, so neither the tile size nor how a prompt is cut into chunks changes a bit. No T×T buffer
 /// exists.
 #pragma once
@@ -12,53 +13,61 @@ namespace aeth {
 namespace cpu {
 
 inline constexpr Index query_tile = 48;
-inline constexpr Index latent_block = 240;   ///< keys of a task; sums over keys are cut here
+inline constexpr Index latent_block = 128;   ///< keys of a task; sums over keys are cut here
 inline constexpr Index latent_queries = 16;  ///< whose scores are held at once
 
-/// One head of one sequence in the computing type, gathered so that every product runs over contiguous rows.
-template <class T>
+/// One head of one sequence, arranged as products read it on the right; see `RightMatrix`.
+template <class X>
 struct HeadOperands {
   Index keys = 0, padded_keys = 0;
-  T* k_transposed = nullptr;  ///< panels of 64 keys: [N+R, 64]
-  T* k = nullptr;             ///< [keys, N+R], backward only
-  T* v = nullptr;             ///< [keys, U]
-  T* v_transposed = nullptr;  ///< panels as well: [U, 64], backward only
+  X *key_columns = nullptr, *key_rows = nullptr;  ///< for products over N+R, and over keys (backward only)
+  X *value_columns = nullptr, *value_rows = nullptr;  ///< for products over U (backward only), and over keys
 
-  [[nodiscard]] RightMatrix<T> keys_as_columns(Index d) const {
-    return {k_transposed, matmul_panel, matmul_panel * d};
+  /// Elements of panels for a product over `depth`.
+  static Index size_of(Index depth, Index columns) {
+    return round_up(depth, pair_of<X>) * round_up(columns, matmul_panel);
   }
-  [[nodiscard]] RightMatrix<T> values_as_columns(Index u) const {
-    return {v_transposed, matmul_panel, matmul_panel * u};
+  [[nodiscard]] static RightMatrix<X> panels(X const* data, Index depth) {
+    return {data, matmul_panel, round_up(depth, pair_of<X>) * matmul_panel};
   }
 
-  template <class X>
+  template <class T>
   void gather(Arena& arena, SimdLevel level, AttentionShape shape, AttentionSpan const& span, Index head,
               MatrixView<X const> kv, MatrixView<X const> k_pe, bool backward) {
     keys = span.keys;
     padded_keys = round_up(keys, matmul_panel);
     Index const n = shape.nope_dim, d = shape.qk_dim(), u = shape.v_dim;
-    k_transposed = arena.take<T>(d * padded_keys);
-    v = arena.take<T>(keys * u);
+    key_columns = arena.take<X>(size_of(d, keys));
+    value_rows = arena.take<X>(size_of(keys, u));
     if (backward) {
-      k = arena.take<T>(keys * d);
-      v_transposed = arena.take<T>(u * padded_keys);
+      key_rows = arena.take<X>(size_of(keys, d));
+      value_columns = arena.take<X>(size_of(u, keys));
     }
     X const* const from = kv.row(span.key_begin) + head * (n + u);
     X const* const rotary = k_pe.row(span.key_begin);
-    for (Index j = 0; j < keys; j += matmul_panel) {
-      Index const count = min(matmul_panel, keys - j);
-      T* const panel = k_transposed + j * d;
-      AETH_CPU_KERNEL(level, T, transpose, panel, matmul_panel, from + j * kv.stride, kv.stride, count, n);
-      AETH_CPU_KERNEL(level, T, transpose, panel + n * matmul_panel, matmul_panel, rotary + j * k_pe.stride,
-                      k_pe.stride, count, d - n);
-      if (backward)
-        AETH_CPU_KERNEL(level, T, transpose, v_transposed + j * u, matmul_panel, from + j * kv.stride + n,
-                        kv.stride, count, u);
-    }
-    AETH_CPU_KERNEL(level, T, copy_rows, v, u, from + n, kv.stride, keys, u);
+    ArenaScope const scope(arena);
+    X* const whole = arena.take<X>(padded_keys * d);
+    AETH_CPU_KERNEL(level, T, copy_rows, whole, d, from, kv.stride, keys, n);
+    AETH_CPU_KERNEL(level, T, copy_rows, whole + n, d, rotary, k_pe.stride, keys, d - n);
+    columns_to_panels<T>(level, key_columns, whole, d, d);
+    rows_to_panels<T>(level, value_rows, from + n, kv.stride, u);
     if (!backward) return;
-    AETH_CPU_KERNEL(level, T, copy_rows, k, d, from, kv.stride, keys, n);
-    AETH_CPU_KERNEL(level, T, copy_rows, k + n, d, rotary, k_pe.stride, keys, d - n);
+    rows_to_panels<T>(level, key_rows, whole, d, d);
+    columns_to_panels<T>(level, value_columns, from + n, kv.stride, u);
+  }
+
+ private:
+  template <class T>
+  void columns_to_panels(SimdLevel level, X* to, X const* from, Index stride, Index depth) const {
+    for (Index j = 0; j < keys; j += matmul_panel)
+      pack_columns<T>(level, to + j * round_up(depth, pair_of<X>), matmul_panel, from + j * stride, stride,
+                      min(matmul_panel, keys - j), depth);
+  }
+  template <class T>
+  void rows_to_panels(SimdLevel level, X* to, X const* from, Index stride, Index columns) const {
+    for (Index j = 0; j < columns; j += matmul_panel)
+      AETH_CPU_KERNEL(level, T, copy_rows_of_panel, to + j * round_up(keys, pair_of<X>), matmul_panel,
+                      from + j, stride, keys, min(matmul_panel, columns - j), false);
   }
 };
 
@@ -66,9 +75,10 @@ struct HeadOperands {
 /// tiles of the backward core hold, which are all of the forward core's and more.
 template <class T>
 constexpr Index attention_task_bytes(AttentionShape shape, Index keys) {
-  Index const d = shape.qk_dim(), u = shape.v_dim, padded = round_up(keys, matmul_panel);
-  Index const numbers = padded * (3 * (d + u) + 2 * query_tile) + query_tile * (2 * d + u) + matmul_scratch;
-  constexpr Index takes = 12;  // each may lose most of a cache line
+  Index const d = round_up(shape.qk_dim(), matmul_panel), u = round_up(shape.v_dim, matmul_panel),
+              padded = round_up(keys, matmul_panel);
+  Index const numbers = padded * (4 * (d + u) + 4 * query_tile) + query_tile * (2 * d + u) + matmul_scratch;
+  constexpr Index takes = 16;  // each may lose most of a cache line
   return numbers * static_cast<Index>(sizeof(T)) + takes * static_cast<Index>(buffer_alignment);
 }
 
@@ -90,10 +100,11 @@ void Cpu::attention(AttentionShape shape, T scale, std::vector<AttentionSpan> co
     Index const head = task % shape.heads, past = span.keys - span.queries;
     Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
     ArenaScope const scope(arena);
-    cpu::HeadOperands<T> x;
-    x.gather(arena, level_, shape, span, head, kv, k_pe, false);
-    T* const q_tile = arena.take<T>(cpu::query_tile * d);
+    cpu::HeadOperands<X> x;
+    x.template gather<T>(arena, level_, shape, span, head, kv, k_pe, false);
+    X* const q_tile = arena.take<X>(cpu::query_tile * d);
     T* const scores = arena.take<T>(cpu::query_tile * x.padded_keys);
+    X* const weights = arena.take<X>(cpu::query_tile * x.padded_keys);
     T* const out = arena.take<T>(cpu::query_tile * u);
     T* const scratch = arena.take<T>(cpu::matmul_scratch);
     for (Index i = 0; i < span.queries; i += cpu::query_tile) {
@@ -101,18 +112,20 @@ void Cpu::attention(AttentionShape shape, T scale, std::vector<AttentionSpan> co
                   padded = round_up(keys, Index{16});
       AETH_CPU_KERNEL(level_, T, copy_rows, q_tile, d, q.row(span.query_begin + i) + head * d, q.stride, rows,
                       d);
-      cpu::matmul(level_, rows, padded, d, cpu::LeftMatrix<T>{q_tile, d}, x.keys_as_columns(d), scores,
+      cpu::matmul(level_, rows, padded, d, cpu::LeftMatrix<X>{q_tile, d}, x.panels(x.key_columns, d), scores,
                   x.padded_keys, false, scratch);
       for (Index r = 0; r < rows; ++r) {
         T* const row = scores + r * x.padded_keys;
         Index const t = span.query_begin + i + r, seen = past + i + r + 1;
         T const shift = scale * AETH_CPU_KERNEL(level_, T, largest, row, seen);
-        T const sum = AETH_CPU_KERNEL(level_, T, exponential_row, row, row, seen, keys, scale, shift);
+        T const sum = AETH_CPU_KERNEL(level_, T, exponential_row, weights + r * x.padded_keys, row, seen,
+                                      padded, scale, shift);
         statistics.shift[t * shape.heads + head] = shift;
         statistics.inverse_sum[t * shape.heads + head] = T(1) / sum;
       }
-      cpu::matmul(level_, rows, u, keys, cpu::LeftMatrix<T>{scores, x.padded_keys},
-                  cpu::RightMatrix<T>{x.v, u}, out, u, false, scratch);
+      cpu::matmul(level_, rows, u, round_up(keys, cpu::pair_of<X>),
+                  cpu::LeftMatrix<X>{weights, x.padded_keys}, x.panels(x.value_rows, x.keys), out, u, false,
+                  scratch);
       for (Index r = 0; r < rows; ++r) {
         Index const t = span.query_begin + i + r;
         AETH_CPU_KERNEL(level_, T, scale, o.row(t) + head * u, statistics.inverse_sum[t * shape.heads + head],
@@ -136,12 +149,15 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
     Index const head = task % heads, past = span.keys - span.queries;
     Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
     ArenaScope const scope(arena);
-    cpu::HeadOperands<T> x;
-    x.gather(arena, level_, shape, span, head, kv, k_pe, true);
-    T* const q_tile = arena.take<T>(cpu::query_tile * d);
-    T* const do_tile = arena.take<T>(cpu::query_tile * u);
+    cpu::HeadOperands<X> x;
+    x.template gather<T>(arena, level_, shape, span, head, kv, k_pe, true);
+    X* const q_tile = arena.take<X>(cpu::query_tile * d);
+    X* const do_tile = arena.take<X>(cpu::query_tile * u);
     T* const p = arena.take<T>(cpu::query_tile * x.padded_keys);
-    T* const ds = arena.take<T>(cpu::query_tile * x.padded_keys);
+    T* const dp = arena.take<T>(cpu::query_tile * x.padded_keys);
+    // As products take them: in the type of the operands.
+    X* const weights = arena.take<X>(cpu::query_tile * x.padded_keys);
+    X* const ds = arena.take<X>(cpu::query_tile * x.padded_keys);
     T* const dq_tile = arena.take<T>(cpu::query_tile * d);
     T* const dk = arena.take<T>(span.keys * d);
     T* const dv = arena.take<T>(span.keys * u);
@@ -154,36 +170,31 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
       Index const t0 = span.query_begin + i;
       AETH_CPU_KERNEL(level_, T, copy_rows, q_tile, d, q.row(t0) + head * d, q.stride, rows, d);
       AETH_CPU_KERNEL(level_, T, copy_rows, do_tile, u, d_o.row(t0) + head * u, d_o.stride, rows, u);
-      cpu::matmul(level_, rows, padded, d, cpu::LeftMatrix<T>{q_tile, d}, x.keys_as_columns(d), p,
+      cpu::matmul(level_, rows, padded, d, cpu::LeftMatrix<X>{q_tile, d}, x.panels(x.key_columns, d), p,
                   x.padded_keys, false, scratch);
-      cpu::matmul(level_, rows, padded, u, cpu::LeftMatrix<T>{do_tile, u}, x.values_as_columns(u), ds,
+      cpu::matmul(level_, rows, padded, u, cpu::LeftMatrix<X>{do_tile, u}, x.panels(x.value_columns, u), dp,
                   x.padded_keys, false, scratch);
       for (Index r = 0; r < rows; ++r) {
-        T* const p_row = p + r * x.padded_keys;
-        T* const ds_row = ds + r * x.padded_keys;
-        Index const at = (t0 + r) * heads + head, seen = past + i + r + 1;
-        (void)AETH_CPU_KERNEL(level_, T, exponential_row, p_row, p_row, seen, keys, scale,
+        Index const line = r * x.padded_keys, at = (t0 + r) * heads + head, seen = past + i + r + 1;
+        (void)AETH_CPU_KERNEL(level_, T, exponential_row, p + line, p + line, seen, padded, scale,
                               statistics.shift[at]);
-        AETH_CPU_KERNEL(level_, T, scale, p_row, statistics.inverse_sum[at], p_row, keys);
         T const delta = AETH_CPU_KERNEL(level_, T, dot, do_tile + r * u, o.row(t0 + r) + head * u, u);
-        AETH_CPU_KERNEL(level_, T, softmax_backward_row, ds_row, p_row, ds_row, delta, scale, keys);
+        AETH_CPU_KERNEL(level_, T, softmax_backward_row, weights + line, ds + line, p + line,
+                        statistics.inverse_sum[at], dp + line, delta, scale, padded);
       }
-      cpu::matmul(level_, keys, u, rows, cpu::LeftMatrix<T>{p, x.padded_keys, true},
-                  cpu::RightMatrix<T>{do_tile, u}, dv, u, true, scratch);
-      cpu::matmul(level_, keys, d, rows, cpu::LeftMatrix<T>{ds, x.padded_keys, true},
-                  cpu::RightMatrix<T>{q_tile, d}, dk, d, true, scratch);
-      cpu::matmul(level_, rows, d, keys, cpu::LeftMatrix<T>{ds, x.padded_keys}, cpu::RightMatrix<T>{x.k, d},
-                  dq_tile, d, false, scratch);
-      for (Index r = 0; r < rows; ++r)
-        for (Index c = 0; c < d; ++c) dq(t0 + r, head * d + c) = X(dq_tile[r * d + c]);
+      cpu::matmul(level_, keys, u, rows, cpu::LeftMatrix<X>{weights, x.padded_keys, true},
+                  cpu::RightMatrix<X>{do_tile, u}, dv, u, true, scratch);
+      cpu::matmul(level_, keys, d, rows, cpu::LeftMatrix<X>{ds, x.padded_keys, true},
+                  cpu::RightMatrix<X>{q_tile, d}, dk, d, true, scratch);
+      cpu::matmul(level_, rows, d, round_up(keys, cpu::pair_of<X>), cpu::LeftMatrix<X>{ds, x.padded_keys},
+                  x.panels(x.key_rows, x.keys), dq_tile, d, false, scratch);
+      AETH_CPU_KERNEL(level_, T, copy_rows, dq.row(t0) + head * d, dq.stride, dq_tile, d, rows, d);
     }
-    for (Index j = 0; j < span.keys; ++j) {
-      X* const to = dkv.row(span.key_begin + j) + head * (n + u);
-      T* const rotary = dk_rotary.row(span.key_begin + j) + head * shape.rope_dim;
-      for (Index c = 0; c < n; ++c) to[c] = X(dk[j * d + c]);
-      for (Index c = n; c < d; ++c) rotary[c - n] = dk[j * d + c];
-      for (Index c = 0; c < u; ++c) to[n + c] = X(dv[j * u + c]);
-    }
+    X* const to = dkv.row(span.key_begin) + head * (n + u);
+    AETH_CPU_KERNEL(level_, T, copy_rows, to, dkv.stride, dk, d, span.keys, n);
+    AETH_CPU_KERNEL(level_, T, copy_rows, to + n, dkv.stride, dv, u, span.keys, u);
+    AETH_CPU_KERNEL(level_, T, copy_rows, dk_rotary.row(span.key_begin) + head * shape.rope_dim,
+                    dk_rotary.stride, dk + n, d, span.keys, d - n);
   });
   parallel(k_pe.rows, [&](Index t, int) {
     for (Index c = 0; c < shape.rope_dim; ++c) {
@@ -208,75 +219,66 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, std::vector<A
 }
 
 /// Scores lie as [keys, 16 heads], so that a cache row is read once for sixteen heads and every operation on scores
-/// runs over heads. Sums over keys run in blocks counted from the first key, then over blocks. With a cache in BF16,
-/// queries and unnormalised weights are rounded to it for the products; the sum of weights is of unrounded ones.
+/// runs over heads. A block of keys, counted from the first, has its own largest scores, sums and weighted values;
+/// those of blocks are then added in order. With a cache in BF16, queries and weights are rounded to it for the
+/// products; the sum of weights is of unrounded ones.
 template <class X, class T>
 void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan const& span,
                            MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o) {
-  constexpr Index block = cpu::latent_block, panel = cpu::matmul_panel;
+  constexpr Index block = cpu::latent_block;
   Index const d = cache.cols, past = span.keys - span.queries, groups = ceil_div(heads, Index{16});
   Index const blocks = ceil_div(span.keys, block), rows = span.queries * groups;
+  Index const query_size = round_up(d, cpu::pair_of<X>) * 16, part_size = 16 * latent_dim;
   ArenaScope const outer(scratch_);
-  T* const scores = scratch_.take<T>(rows * blocks * block * 16);
-  T* const tops = scratch_.take<T>(rows * blocks * 16);
-  T* const sums = scratch_.take<T>(rows * blocks * 16);
-  Index const query_size = round_up(d, cpu::pair_of<X>) * 16;
   X* const queries = scratch_.take<X>(rows * query_size);
-  X* const weights =
-      std::is_same_v<X, T> ? reinterpret_cast<X*>(scores) : scratch_.take<X>(rows * blocks * block * 16);
+  T* const parts = scratch_.take<T>(rows * blocks * part_size);
+  T* const shifts = scratch_.take<T>(rows * blocks * 16);
+  T* const sums = scratch_.take<T>(rows * blocks * 16);
   parallel(rows, [&](Index row, int) {
     Index const first = row % groups * 16, count = min(Index{16}, heads - first);
-    T const* const from = q.row(span.query_begin + row / groups) + first * d;
-    X* const to = queries + row * query_size;
-    if constexpr (std::is_same_v<X, T>)
-      AETH_CPU_KERNEL(level_, T, transpose, to, Index{16}, from, d, count, d);
-    else
-      AETH_CPU_KERNEL(level_, T, transpose_pairs, to, Index{16}, from, d, count, d);
+    cpu::pack_columns<T>(level_, queries + row * query_size, Index{16},
+                         q.row(span.query_begin + row / groups) + first * d, d, count, d);
   });
-  // body(row, block, its first key, its visible keys, scratch) for every block of scores.
-  auto const each_block = [&](auto const& body) {
-    parallel(rows * blocks, [&](Index task, int thread) {
-      Index const row = task / blocks, key = task % blocks * block;
-      Index const seen = min(block, past + row / groups + 1 - key);
-      Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
-      ArenaScope const scope(arena);
-      if (seen > 0) body(row, task, key, seen, arena);
-    });
-  };
-  each_block([&](Index row, Index task, Index key, Index seen, Arena& arena) {
-    T* const to = scores + task * block * 16;
-    cpu::matmul(level_, seen, Index{16}, d, cpu::LeftMatrix<X>{cache.row(span.key_begin + key), cache.stride},
-                cpu::RightMatrix<X>{queries + row * query_size, Index{16}, Index{0}}, to, Index{16}, false,
-                arena.take<T>(cpu::matmul_scratch));
-    AETH_CPU_KERNEL(level_, T, largest_lanes, tops + task * 16, to, seen);
-  });
-  each_block([&](Index row, Index task, Index, Index seen, Arena&) {
-    T shift[16];
-    Index const used = ceil_div(past + row / groups + 1, block);
-    AETH_CPU_KERNEL(level_, T, largest_lanes, shift, tops + row * blocks * 16, used);
-    for (T& x : shift) x *= scale;
-    AETH_CPU_KERNEL(level_, T, exponential_lanes, weights + task * block * 16, scores + task * block * 16,
-                    seen, scale, shift, sums + task * 16);
-  });
-  Index const strips = ceil_div(latent_dim, panel);
-  parallel(rows * strips, [&](Index task, int thread) {
-    Index const row = task / strips, column = task % strips * panel, width = min(panel, latent_dim - column);
-    Index const first = row % groups * 16, count = min(Index{16}, heads - first),
-                seen = past + row / groups + 1;
+  for (Arena& arena : thread_scratch_)
+    arena.reserve((cpu::matmul_scratch + 2 * block * 16 + 16) * static_cast<Index>(sizeof(T)));
+  parallel(rows * blocks, [&](Index task, int thread) {
+    Index const row = task / blocks, key = task % blocks * block;
+    Index const seen = min(block, past + row / groups + 1 - key);
+    if (seen <= 0) return;
     Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
     ArenaScope const scope(arena);
     T* const scratch = arena.take<T>(cpu::matmul_scratch);
-    T* const out = o.row(span.query_begin + row / groups) + first * latent_dim + column;
-    T total[16] = {};
-    for (Index key = 0; key < seen; key += block) {
-      Index const n = min(block, seen - key), at = row * blocks + key / block;
-      cpu::matmul(level_, count, width, n, cpu::LeftMatrix<X>{weights + at * block * 16, Index{16}, true},
-                  cpu::RightMatrix<X>{cache.row(span.key_begin + key) + column, cache.stride}, out,
-                  latent_dim, key > 0, scratch);
-      for (int lane = 0; lane < 16; ++lane) total[lane] += sums[at * 16 + lane];
+    T* const scores = arena.take<T>(block * 16);
+    X* const weights = arena.take<X>(block * 16);
+    T* const shift = shifts + task * 16;
+    X const* const rows_of_cache = cache.row(span.key_begin + key);
+    cpu::matmul(level_, seen, Index{16}, d, cpu::LeftMatrix<X>{rows_of_cache, cache.stride},
+                cpu::RightMatrix<X>{queries + row * query_size, Index{16}, Index{0}}, scores, Index{16},
+                false, scratch);
+    AETH_CPU_KERNEL(level_, T, largest_lanes, shift, scores, seen);
+    for (Index h = 0; h < 16; ++h) shift[h] *= scale;
+    AETH_CPU_KERNEL(level_, T, exponential_lanes, weights, scores, seen, scale, shift, sums + task * 16);
+    cpu::matmul(level_, Index{16}, latent_dim, seen, cpu::LeftMatrix<X>{weights, Index{16}, true},
+                cpu::RightMatrix<X>{rows_of_cache, cache.stride}, parts + task * part_size, latent_dim, false,
+                scratch);
+  });
+  parallel(span.queries * heads, [&](Index task, int) {
+    Index const query = task / heads, head = task % heads, lane = head % 16;
+    Index const first = (query * groups + head / 16) * blocks, used = ceil_div(past + query + 1, block);
+    T top = shifts[first * 16 + lane], sum = T(0);
+    for (Index b = 1; b < used; ++b) top = max(top, shifts[(first + b) * 16 + lane]);
+    T* const out = o.row(span.query_begin + query) + head * latent_dim;
+    for (Index b = 0; b < used; ++b) {
+      T share = shifts[(first + b) * 16 + lane];
+      (void)AETH_CPU_KERNEL(level_, T, exponential_row, &share, &share, Index{1}, Index{1}, T(1), top);
+      sum = std::fma(share, sums[(first + b) * 16 + lane], sum);
+      T const* const part = parts + (first + b) * part_size + lane * latent_dim;
+      if (b == 0)
+        AETH_CPU_KERNEL(level_, T, scale, out, share, part, latent_dim);
+      else
+        AETH_CPU_KERNEL(level_, T, add_scaled, out, share, part, latent_dim);
     }
-    for (Index h = 0; h < count; ++h)
-      AETH_CPU_KERNEL(level_, T, scale, out + h * latent_dim, T(1) / total[h], out + h * latent_dim, width);
+    AETH_CPU_KERNEL(level_, T, scale, out, T(1) / sum, out, latent_dim);
   });
 }
 

@@ -203,4 +203,15 @@ void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<
   AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch);
 }
 
+/// from [rows, columns], transposed to [columns, width] as products read a panel on the right; whole vectors of rows
+/// are written, with zeros after the last.
+template <class T, class X, class S>
+void pack_columns(SimdLevel level, X* to, Index width, S const* from, Index stride, Index rows,
+                  Index columns) {
+  if constexpr (std::is_same_v<X, bf16>)
+    AETH_CPU_KERNEL(level, T, transpose_pairs, to, width, from, stride, rows, columns);
+  else
+    AETH_CPU_KERNEL(level, T, transpose, to, width, from, stride, rows, columns);
+}
+
 }  // namespace aeth::cpu

@@ -74,11 +74,8 @@ void Cpu::pack_weights(MatrixView<T const> w, W* packed) {
   parallel(ceil_div(w.rows, cpu::matmul_panel), [&](Index panel, int) {
     Index const first = panel * cpu::matmul_panel, used = min(cpu::matmul_panel, w.rows - first),
                 width = round_up(used, Index{16});
-    W* const to = packed + first * round_up(w.cols, cpu::pair_of<W>);
-    if constexpr (std::is_same_v<T, W>)
-      AETH_CPU_KERNEL(level_, T, transpose, to, width, w.row(first), w.stride, used, w.cols);
-    else
-      AETH_CPU_KERNEL(level_, T, transpose_pairs, to, width, w.row(first), w.stride, used, w.cols);
+    cpu::pack_columns<T>(level_, packed + first * round_up(w.cols, cpu::pair_of<W>), width, w.row(first),
+                         w.stride, used, w.cols);
   });
 }
 

@@ -76,8 +76,8 @@ inline void store_pairs(X const* low, X const* high, Index n, bf16* to, bf16 pad
 
 /// to[(j / 2 · to_stride + i) · 2 + j mod 2] = from[i · from_stride + j], rounded to BF16, for i < rows, j < columns.
 /// Rows of pairs are written in whole vectors of 16, with zeros after the last element, as at an odd end of j.
-template <class L, class T = typename L::Scalar>
-inline void transpose_pairs(bf16* to, Index to_stride, T const* from, Index from_stride, Index rows,
+template <class L, class X>
+inline void transpose_pairs(bf16* to, Index to_stride, X const* from, Index from_stride, Index rows,
                             Index columns) {
   for (Index i = 0; i < rows; i += 16)
     for (Index j = 0; j < columns; j += 32) {
@@ -267,10 +267,10 @@ inline T largest(T const* x, Index size) {
   return lanes[0];
 }
 
-/// p = e^(scale · s − shift) for the first `size` elements, zeros up to `padded`; returns Σ p over 16 lanes
-/// and the tree. p may be s. A masked tail adds zeros, so it changes no bit.
-template <class L, class T = typename L::Scalar>
-inline T exponential_row(T* p, T const* s, Index size, Index padded, T scale, T shift) {
+/// p = e^(scale · s − shift) for the first `size` elements, zeros up to `padded`; returns Σ p, before p is rounded to
+/// X, over 16 lanes and the tree. p may be s. A masked tail adds zeros, so it changes no bit.
+template <class L, class X, class T = typename L::Scalar>
+inline T exponential_row(X* p, T const* s, Index size, Index padded, T scale, T shift) {
   L sum = L::set(T(0));
   L const factor = L::set(scale), offset = L::set(T(0) - shift);
   Index i = 0;
@@ -280,12 +280,14 @@ inline T exponential_row(T* p, T const* s, Index size, Index padded, T scale, T 
     sum = sum + e;
   }
   if (i < size) {
-    Index const n = size - i;
-    exponential(fma(factor, L::load(s + i, n), offset)).store(p + i, n);
-    sum = sum + L::load(p + i, n);
+    T tail[16] = {};
+    exponential(fma(factor, L::load(s + i, size - i), offset)).store(tail, size - i);
+    L const e = L::load(tail);
+    store_lanes<L>(e, p + i, size - i);
+    sum = sum + e;
     i = size;
   }
-  for (; i < padded; ++i) p[i] = T(0);
+  for (; i < padded; ++i) p[i] = X();
   return reduce_add(sum);
 }
 
@@ -311,12 +313,15 @@ inline void exponential_lanes(X* p, T const* s, Index rows, T scale, T const* sh
   total.store(sum);
 }
 
-/// ds = p · (dp − delta) · scale, the gradient of a softmax row; ds may be dp.
-template <class L, class T = typename L::Scalar>
-inline void softmax_backward_row(T* ds, T const* p, T const* dp, T delta, T scale, Index size) {
+/// w = p · inverse_sum, a softmax row, and ds = w · (dp − delta) · scale, the gradient of its scores, from the unrounded
+/// w. Either may be rounded to X.
+template <class L, class X, class T = typename L::Scalar>
+inline void softmax_backward_row(X* w, X* ds, T const* p, T inverse_sum, T const* dp, T delta, T scale,
+                                 Index size) {
   for_lanes(size, [=](Index i, Index n) {
-    store_lanes<L>(load_lanes<L>(p + i, n) * (load_lanes<L>(dp + i, n) - L::set(delta)) * L::set(scale),
-                   ds + i, n);
+    L const weight = load_lanes<L>(p + i, n) * L::set(inverse_sum);
+    store_lanes<L>(weight, w + i, n);
+    store_lanes<L>(weight * (load_lanes<L>(dp + i, n) - L::set(delta)) * L::set(scale), ds + i, n);
   });
 }
 
