@@ -148,7 +148,7 @@ class ModelBench {
     result("infer.decode", config, n, n * aeth::forward_flops_per_token(C, keys),
            weight_bytes(batch) + n * keys * cache, [&] {
              for (Index s = 0; s < batch; ++s) session.truncate(s, depth);
-             session.append(step);
+             session.decode(step);
            });
   }
 

@@ -117,8 +117,7 @@ void check(std::string const& folder, double forward_bound, double gradient_boun
   }
 }
 
-/// Greedy continuation from the latent cache, the prompt in chunks of `chunk` tokens, all sequences in one
-/// batch.
+/// Greedy continuation, the prompt in chunks of `chunk` tokens, decoded too if that is 1, all sequences in one batch.
 template <ModelConfig C>
 void check_decoding(std::string const& folder, Index chunk, infer::CacheForm form) {
   INFO(folder << ", chunk " << chunk);
@@ -136,7 +135,7 @@ void check_decoding(std::string const& folder, Index chunk, infer::CacheForm for
     std::vector<infer::Chunk> chunks;
     for (Index row = 0; row < rows; ++row)
       chunks.push_back({row, {tokens.data() + row * length + at, min(chunk, length - at)}});
-    logits = session.append(chunks);
+    logits = chunk == 1 ? session.decode(chunks) : session.append(chunks);
   }
   for (Index i = 0; i < 16; ++i) {
     std::vector<std::int32_t> next;
@@ -147,7 +146,7 @@ void check_decoding(std::string const& folder, Index chunk, infer::CacheForm for
       CHECK(next[to_size(row)] == wanted[to_size(row * 16 + i)]);
       chunks.push_back({row, {&next[to_size(row)], 1}});
     }
-    logits = session.append(chunks);
+    logits = session.decode(chunks);
   }
   CHECK(test::relative_difference(logits.data, golden["greedy.last_logits"]) < 1e-5);
 }

@@ -52,7 +52,7 @@ Ids continue_greedily(M const& model, Ids const& prompt, int count) {
   infer::Session<M> session(model, 1, static_cast<Index>(prompt.size()) + count);
   Ids out, next = prompt;
   for (int i = 0; i < count; ++i) {
-    auto const logits = session.append({{0, view(next)}});
+    auto const logits = i == 0 ? session.append({{0, view(next)}}) : session.decode({{0, view(next)}});
     float const* const row = logits.row(0);
     next = {static_cast<std::int32_t>(std::max_element(row, row + M::config.vocab_size) - row)};
     out.push_back(next[0]);

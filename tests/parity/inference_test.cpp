@@ -35,9 +35,11 @@ void roughen(TestModel& model) {
   model.prepare();
 }
 
-/// Logits of every token of one sequence, prompt cut into chunks, in a session shared with another sequence.
-std::vector<float> decode(TestModel const& model, std::vector<std::int32_t> const& tokens, Index chunk,
-                          infer::CacheForm form, Index neighbours) {
+enum class Call { append, decode };
+
+/// Logits of every token of one sequence, cut into chunks, in a session shared with another sequence.
+std::vector<float> all_logits(TestModel const& model, std::vector<std::int32_t> const& tokens, Index chunk,
+                              infer::CacheForm form, Call call, Index neighbours) {
   infer::Session session(model, neighbours + 1, 64, form);
   std::vector<float> all;
   for (Index at = 0; at < static_cast<Index>(tokens.size()); at += chunk) {
@@ -52,7 +54,7 @@ std::vector<float> decode(TestModel const& model, std::vector<std::int32_t> cons
     for (auto const& c : chunks) before += c.tokens.size;
     Index const size = min(chunk, static_cast<Index>(tokens.size()) - at);
     chunks.push_back({neighbours, {tokens.data() + at, size}});
-    auto const logits = session.append(chunks, true);
+    auto const logits = call == Call::append ? session.append(chunks, true) : session.decode(chunks, true);
     all.insert(all.end(), logits.row(before), logits.row(before) + size * vocab);
   }
   return all;
@@ -64,7 +66,8 @@ bool same_bits(std::vector<float> const& a, std::vector<float> const& b) {
 
 }  // namespace
 
-TEST_CASE("inference: chunks, neighbours and threads change no bit; the expanded cache equals training") {
+TEST_CASE(
+    "inference: chunks, neighbours and threads change no bit; prompts equal training with either cache") {
   auto const tokens = random_tokens(23, 1);
   std::vector<float> training, latent;
   for (int threads = 1; threads <= 4; ++threads) {
@@ -80,8 +83,16 @@ TEST_CASE("inference: chunks, neighbours and threads change no bit; the expanded
     CHECK(same_bits(logits, training));
     for (Index const chunk : {Index{1}, Index{5}, Index{23}})
       for (Index const neighbours : {Index{0}, Index{2}}) {
-        CHECK(same_bits(decode(model, tokens, chunk, infer::CacheForm::expanded, neighbours), training));
-        auto const decoded = decode(model, tokens, chunk, infer::CacheForm::latent, neighbours);
+        CHECK(
+            same_bits(all_logits(model, tokens, chunk, infer::CacheForm::expanded, Call::append, neighbours),
+                      training));
+        CHECK(
+            same_bits(all_logits(model, tokens, chunk, infer::CacheForm::expanded, Call::decode, neighbours),
+                      training));
+        CHECK(same_bits(all_logits(model, tokens, chunk, infer::CacheForm::latent, Call::append, neighbours),
+                        training));
+        auto const decoded =
+            all_logits(model, tokens, chunk, infer::CacheForm::latent, Call::decode, neighbours);
         if (latent.empty()) latent = decoded;
         CHECK(same_bits(decoded, latent));
       }

@@ -1,6 +1,6 @@
 // Prompts longer than the tiles that attention works in: however they are cut, whatever else is in the batch, in
-// which order, and on however many threads, logits keep their bits; with expanded keys and values they are those
-// of training.
+// which order, and on however many threads, logits keep their bits; but for decoding in the absorbed form they are
+// those of training.
 #include <string>
 #include <vector>
 
@@ -40,14 +40,26 @@ std::vector<std::vector<std::int32_t>> make_prompts() {
 template <class Model>
 using Logits = std::vector<std::vector<typename Model::Exact>>;
 
+/// How tokens enter a session.
+struct Way {
+  char const* name;
+  infer::CacheForm form;
+  bool decoding;
+  [[nodiscard]] bool absorbed() const { return decoding && form == infer::CacheForm::latent; }
+};
+constexpr Way ways[] = {{"append, expanded", infer::CacheForm::expanded, false},
+                        {"decode, expanded", infer::CacheForm::expanded, true},
+                        {"append, latent", infer::CacheForm::latent, false},
+                        {"decode, latent", infer::CacheForm::latent, true}};
+
 /// Logits of every token of the chosen prompts, which enter one session in this order, each in chunks of its
 /// own size; 0 stands for all at once. A sequence that is done leaves the batch.
 template <class Model>
-Logits<Model> decode(Model const& model, std::vector<std::vector<std::int32_t>> const& prompts,
-                     std::vector<std::size_t> const& order, std::vector<Index> const& chunk_sizes,
-                     infer::CacheForm form) {
+Logits<Model> run_session(Model const& model, std::vector<std::vector<std::int32_t>> const& prompts,
+                          std::vector<std::size_t> const& order, std::vector<Index> const& chunk_sizes,
+                          Way const& way) {
   Index const vocab = Model::config.vocab_size;
-  infer::Session session(model, static_cast<Index>(sequences), longest, form);
+  infer::Session session(model, static_cast<Index>(sequences), longest, way.form);
   Logits<Model> out(prompts.size());
   for (std::size_t round = 0;; ++round) {
     std::vector<infer::Chunk> chunks;
@@ -58,7 +70,7 @@ Logits<Model> decode(Model const& model, std::vector<std::vector<std::int32_t>> 
       if (size > 0) chunks.push_back({sequence, {prompts[i].data() + at, size}});
     }
     if (chunks.empty()) return out;
-    auto const logits = session.append(chunks, true);
+    auto const logits = way.decoding ? session.decode(chunks, true) : session.append(chunks, true);
     Index row = 0;
     for (infer::Chunk const& chunk : chunks) {
       auto& to = out[to_size(chunk.sequence)];
@@ -111,21 +123,20 @@ void check_long_prompts(std::string const& name, double tolerance) {
     auto const trained = training_logits(model, prompts);
     if (threads == 1) training = trained;
     for (std::size_t i = 0; i < sequences; ++i) CHECK(test::same_bits(trained[i], training[i]));
-    for (infer::CacheForm const form : {infer::CacheForm::expanded, infer::CacheForm::latent}) {
-      bool const expanded = form == infer::CacheForm::expanded;
-      // What all decodings must equal: training, or the first decoding, each prompt alone and at once.
-      if (!expanded && latent.empty()) {
+    for (Way const& way : ways) {
+      // What all ways must equal: training, or the first absorbed decoding, each prompt alone and at once.
+      if (way.absorbed() && latent.empty()) {
         latent.resize(sequences);
         for (std::size_t i = 0; i < sequences; ++i)
-          latent[i] = decode(model, prompts, {i}, std::vector<Index>(sequences, 0), form)[i];
+          latent[i] = run_session(model, prompts, {i}, std::vector<Index>(sequences, 0), way)[i];
       }
-      auto const& wanted = expanded ? training : latent;
+      auto const& wanted = way.absorbed() ? latent : training;
       for (std::size_t b = 0; b < batches.size(); ++b) {
-        auto const decoded = decode(model, prompts, batches[b].order, batches[b].chunk_sizes, form);
+        auto const seen = run_session(model, prompts, batches[b].order, batches[b].chunk_sizes, way);
         for (std::size_t const i : batches[b].order) {
-          INFO(name << ", " << (expanded ? "expanded" : "latent") << ", " << threads << " threads, batch "
-                    << b << ", prompt of " << lengths[i]);
-          CHECK(test::same_bits(decoded[i], wanted[i]));
+          INFO(name << ", " << way.name << ", " << threads << " threads, batch " << b << ", prompt of "
+                    << lengths[i]);
+          CHECK(test::same_bits(seen[i], wanted[i]));
         }
       }
     }

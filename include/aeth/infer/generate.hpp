@@ -113,7 +113,7 @@ template <class Model>
     }
     result.tokens.push_back(token);
     if (!emit(characters.feed(tokenizer.token_bytes(token)), false)) return result;
-    if (i + 1 < options.max_tokens) logits = session.append({{0, {&token, 1}}});
+    if (i + 1 < options.max_tokens) logits = session.decode({{0, {&token, 1}}});
   }
   (void)emit(characters.flush(), true);
   return result;

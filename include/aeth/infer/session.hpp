@@ -20,8 +20,8 @@ namespace aeth::infer {
 
 /// What the cache holds of a past token.
 enum class CacheForm {
-  latent,    ///< C + R numbers per token and layer; attention in the absorbed form. Small, fast to decode
-  expanded,  ///< keys and values of all heads; attention as in training, bit for bit. Large
+  latent,    ///< C + R numbers per token and layer. Small; decodes in the absorbed form, fast at any depth
+  expanded,  ///< keys and values of all heads. Large; decodes as in training, bit for bit
 };
 
 /// New tokens of one sequence.
@@ -32,11 +32,13 @@ struct Chunk {
 
 /// A fixed number of sequences of up to `capacity` tokens each.
 ///
-/// Logits of a token depend on the tokens before it only: not on how they were cut into chunks, on the other
-/// sequences, or on threads. With CacheForm::expanded they equal those of a training pass bit for bit.
+/// Tokens enter by `append`, which is made for prompts, or by `decode`, which is made for one token at a time. Logits
+/// of a token depend on the tokens before it, and on which call each came by: not on how calls were cut into chunks, on
+/// the other sequences, or on threads. Logits of append, and of decode with CacheForm::expanded, equal those of a
+/// training pass bit for bit; decode with CacheForm::latent adds the same terms in another order.
 ///
 /// memory   per sequence and layer, capacity · (C + R) activations for latent, capacity · (H·(N + U) + R) for
-///          expanded
+///          expanded; with latent, append works on H·(N + U) more per token of one sequence, of one layer at a time
 template <class Model>
 class Session {
   static constexpr ModelConfig C = Model::config;
@@ -72,7 +74,19 @@ class Session {
   ///
   /// errors   ShapeError if a sequence would outgrow the session, DataError for a token outside the
   ///          vocabulary; nothing is appended then
+  /// cost     with CacheForm::latent, each call expands all cached tokens of its sequences: 2·S·C·H·(N + U) FLOP
+  ///          per layer, little beside a long chunk and much beside a single token
   MatrixView<T> append(std::vector<Chunk> const& chunks, bool all_logits = false) {
+    return run(chunks, all_logits, false);
+  }
+
+  /// The same for tokens that were generated, one or a few per sequence.
+  MatrixView<T> decode(std::vector<Chunk> const& chunks, bool all_logits = false) {
+    return run(chunks, all_logits, true);
+  }
+
+ private:
+  MatrixView<T> run(std::vector<Chunk> const& chunks, bool all_logits, bool decoding) {
     plan(chunks);
     auto& backend = model_.backend();
     arena_.release({});
@@ -83,7 +97,7 @@ class Session {
     ops::embed(backend, model_.embedding().matrix(), VectorView<std::int32_t const>(ids_.data(), tokens), x);
     for (std::size_t layer = 0; layer < caches_.size(); ++layer) {
       ArenaScope const scope(arena_);
-      forward(model_.blocks()[layer], caches_[layer], rotary, x, next);
+      forward(model_.blocks()[layer], caches_[layer], rotary, x, next, decoding);
       std::swap(x, next);
     }
     for (Chunk const& chunk : chunks) lengths_[to_size(chunk.sequence)] += chunk.tokens.size;
@@ -95,7 +109,6 @@ class Session {
     return logits;
   }
 
- private:
   struct Cache {
     Buffer<A> first;   ///< latent: [S,C+R]; expanded: [S,H·(N+U)]
     Buffer<A> second;  ///< expanded: rotary keys [S,R]
@@ -138,7 +151,7 @@ class Session {
   }
 
   void forward(typename Model::Block const& block, Cache& cache, ops::RotaryView<T> const& rotary,
-               MatrixView<T> x, MatrixView<T> out) {
+               MatrixView<T> x, MatrixView<T> out, bool decoding) {
     auto& backend = model_.backend();
     auto& c = context_;
     auto const& mla = block.attention();
@@ -156,7 +169,10 @@ class Session {
         for (Index i = 0; i < C.mla.kv_rank; ++i) to[i] = c.mla.latent_normed(t, i);
         for (Index i = 0; i < C.mla.rope_dim; ++i) to[C.mla.kv_rank + i] = c.mla.k_pe()(t, i);
       }
-      mla.attend_absorbed(backend, spans_, first, c.mla, arena_);
+      if (decoding)
+        mla.attend_absorbed(backend, spans_, first, c.mla, arena_);
+      else
+        for (AttentionSpan const& span : spans_) mla.attend_expanding(backend, span, first, c.mla, arena_);
     } else {
       MatrixView<A> const second(cache.second.data(), rows, second_width());
       auto const kv = arena_.matrix<A>(x.rows, first_width());

@@ -140,6 +140,16 @@ class Mla {
     ops::attention(backend, shape, scale_, spans, c.q, kv, k_pe, c.o, c.softmax);
   }
 
+  /// Queries of one sequence against its keys in the latent cache [S,C+R], expanded here; fills their rows of c.o.
+  void attend_expanding(B& backend, AttentionSpan span, MatrixView<A> cache, Context& c, Arena& arena) const {
+    ArenaScope const scope(arena);
+    auto const rows = cache.row_slice(span.key_begin, span.keys);
+    auto const kv = arena.matrix<A>(span.keys, C.heads * (C.nope_dim + C.v_dim));
+    expand(backend, rows.col_slice(0, C.kv_rank), kv);
+    span.key_begin = 0;
+    attend(backend, {span}, kv, rows.col_slice(C.kv_rank, C.rope_dim), c);
+  }
+
   /// Queries of the context against the latent cache [S,C+R]; fills c.o. W_uk moves to the query side and
   /// W_uv to the output side, so nothing per head is ever made of cached tokens.
   ///
