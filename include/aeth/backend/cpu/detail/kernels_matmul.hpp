@@ -139,15 +139,19 @@ inline void copy_rows_of_panel(X* to, Index width, B const* b, Index ldb, Index 
     if (k + ahead < depth)
       for (Index row = ahead; row < ahead + step; ++row)
         for (Index j = 0; j < columns; j += line) __builtin_prefetch(b + row * ldb + j);
-    for_lanes(columns, [&](Index j, Index n) {
-      if constexpr (step == 2) {
-        B const* const first = b + j;
-        B const* const second = k + 1 < depth ? first + ldb : nullptr;
-        store_pairs<L>(ascending ? second : first, ascending ? first : second, n, to + 2 * j, bf16());
-      } else {
-        load_lanes<L>(b + j, n).store(to + j);
-      }
-    });
+    if constexpr (step == 2) {
+      B const *low = b, *high = k + 1 < depth ? b + ldb : nullptr;
+      if (ascending) std::swap(low, high);
+      Index j = 0;
+      if constexpr (std::is_same_v<B, bf16>)
+        if (low && high)
+          for (; j + 16 <= columns; j += 16) interleave(low + j, high + j, to + 2 * j);
+      for (; j < columns; j += 16)
+        store_pairs<L>(low ? low + j : nullptr, high ? high + j : nullptr, (aeth::min)(Index{16}, columns - j),
+                       to + 2 * j, bf16());
+    } else {
+      for_lanes(columns, [=](Index j, Index n) { load_lanes<L>(b + j, n).store(to + j); });
+    }
     for (Index j = round_up(columns, Index{16}) * step; j < width * step; ++j) to[j] = X();
   }
 }
