@@ -147,8 +147,8 @@ inline void copy_rows_of_panel(X* to, Index width, B const* b, Index ldb, Index 
         if (low && high)
           for (; j + 16 <= columns; j += 16) interleave(low + j, high + j, to + 2 * j);
       for (; j < columns; j += 16)
-        store_pairs<L>(low ? low + j : nullptr, high ? high + j : nullptr, (aeth::min)(Index{16}, columns - j),
-                       to + 2 * j, bf16());
+        store_pairs<L>(low ? low + j : nullptr, high ? high + j : nullptr,
+                       (aeth::min)(Index{16}, columns - j), to + 2 * j, bf16());
     } else {
       for_lanes(columns, [=](Index j, Index n) { load_lanes<L>(b + j, n).store(to + j); });
     }

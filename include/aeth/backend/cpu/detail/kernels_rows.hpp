@@ -103,10 +103,11 @@ inline void transpose_pairs(bf16* to, Index to_stride, X const* from, Index from
 /// to[i, j] = from[i, j], widened or rounded.
 template <class L, class Y, class X>
 inline void copy_rows(Y* to, Index to_stride, X const* from, Index from_stride, Index rows, Index columns) {
-  for (Index r = 0; r < rows; ++r)
-    for_lanes(columns, [=](Index j, Index n) {
-      store_lanes<L>(load_lanes<L>(from + r * from_stride + j, n), to + r * to_stride + j, n);
-    });
+  for (Index r = 0; r < rows; ++r, to += to_stride, from += from_stride)
+    if constexpr (std::is_same_v<X, Y>)
+      std::memcpy(to, from, to_size(columns) * sizeof(X));
+    else
+      for_lanes(columns, [=](Index j, Index n) { store_lanes<L>(load_lanes<L>(from + j, n), to + j, n); });
 }
 
 /// e^x. Relative error below 2^-22; 0 below -87.3; NaN stays NaN.

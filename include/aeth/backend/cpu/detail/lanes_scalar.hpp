@@ -155,7 +155,7 @@ inline float flushing_fma(float a, float b, float c) {
   c = flushed(c);
   float const sum = flushed(std::fma(a, b, c));
   if (std::fabs(sum) != 0x1p-126f) return sum;
-  double const x = double{a} * double{b}, y = double{c}, total = x + y;
+  double const x = static_cast<double>(a) * static_cast<double>(b), y = static_cast<double>(c), total = x + y;
   double const part = total - x, lost = (x - (total - part)) + (y - part);
   constexpr double least = 0x1p-126 - 0x1p-151;
   double const size = std::fabs(total), error = total < 0 ? -lost : lost;
