@@ -19,6 +19,7 @@ ExitCode generate(Arguments const& a) {
   Cpu cpu(a.threads);
   demo::Model model(cpu);
   demo::load_any(model, a.folder);
+  model.release_masters();  // it only answers from here on
   infer::GenerateOptions options = a.options;
   options.cache = a.cache == "latent" ? infer::CacheForm::latent : infer::CacheForm::expanded;
   options.stream = [](std::string_view piece) {

@@ -4,6 +4,7 @@
 /// source   DeepSeek-V3, arXiv:2412.19437, §2; tensor names and order as in the released Hugging Face weights
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <string>
@@ -14,6 +15,7 @@
 #include "aeth/config/model_config.hpp"
 #include "aeth/config/validate.hpp"
 #include "aeth/core/buffer.hpp"
+#include "aeth/core/error.hpp"
 #include "aeth/core/random.hpp"
 #include "aeth/nn/block.hpp"
 #include "aeth/nn/linear.hpp"
@@ -42,7 +44,7 @@ class Cpu;
 /// Weights, gradients and moments are flat buffers with equal offsets; `parameters()` names their parts in
 /// order. Matrix products read prepared copies, so call `prepare` after changing weights.
 ///
-/// cost     memory per parameter: a master weight and a packed weight, for training also a gradient and another packed
+/// cost     memory per parameter: a master weight (until `release_masters`) and a packed weight, for training also a gradient and another packed
 ///          weight, before optimizer state
 template <ModelConfig C, Precision P, class B = Cpu>
 class Model {
@@ -95,6 +97,7 @@ class Model {
   /// Matrices from N(0, C.init_std²), norm gains 1, selection biases 0. Each tensor has a random stream of
   /// its own, so the same name gets the same numbers in a deeper or shallower model.
   void initialize(std::uint64_t seed) {
+    require_masters();
     for (ParameterInfo const& p : parameters_) {
       Random random(seed, RandomUse::init, hash(p.name));
       for (Index i = 0; i < p.size(); ++i)
@@ -108,9 +111,36 @@ class Model {
   /// Refreshes what is derived from the master weights; cost: one pass over them.
   void prepare() { prepare(0, weights_.size()); }
 
+  /// Gives up the master weights that products read in packed form, gradients, and all that only backward reads: what
+  /// is left infers as before. The model can no longer be saved, changed or trained.
+  void release_masters() {
+    auto const stays = [](nn::ParameterKind kind) {
+      return kind == nn::ParameterKind::norm || kind == nn::ParameterKind::embedding;
+    };
+    Index size = 0;
+    for (ParameterInfo const& p : parameters_) size += stays(p.kind) ? p.size() : 0;
+    Buffer<Master> kept(std::exchange(size, 0));
+    visit_parameters([&](std::string const&, nn::Parameter<Master>& p) {
+      p.gradient = nullptr;
+      Master const* const from = std::exchange(p.weight, nullptr);
+      if (!from || !stays(p.kind)) return;
+      Master* const to = kept.data() + std::exchange(size, size + p.size());
+      std::copy_n(from, p.size(), to);
+      p.weight = to;
+    });
+    weights_ = std::move(kept);
+    gradients_ = {};
+    packed_backward_ = {};
+    for_each_packed([]<class W>(nn::PackedWeights<Master, W>& w) {
+      if (w.training) w.data = nullptr;
+    });
+    released_ = true;
+  }
+
   /// Refreshes only what is complete with the master weights [begin, end), those before them being final: so a
   /// model can be prepared while it is loaded.
   void prepare(Index begin, Index end) {
+    require_masters();
     for_each_packed([&]<class W>(nn::PackedWeights<Master, W>& w) {
       for (Index copy = 0; copy < w.copies; ++copy)
         if (w.data && w.end_of(copy) > begin && w.end_of(copy) <= end) w.pack(backend_, copy);
@@ -120,6 +150,7 @@ class Model {
   /// Makes room for gradients, zeroed, and for the forms of weights that backward reads; without it the model only
   /// infers.
   void enable_gradients() {
+    require_masters();
     if (!gradients_.empty()) return;
     gradients_ = Buffer<Master>(weights_.size());
     visit_parameters(
@@ -130,8 +161,15 @@ class Model {
 
   [[nodiscard]] B& backend() const { return backend_; }
   [[nodiscard]] std::vector<ParameterInfo> const& parameters() const { return parameters_; }
-  [[nodiscard]] VectorView<Master> weights() { return weights_.view(); }
-  [[nodiscard]] VectorView<Master const> weights() const { return weights_.view(); }
+  /// errors   UsageError after release_masters()
+  [[nodiscard]] VectorView<Master> weights() {
+    require_masters();
+    return weights_.view();
+  }
+  [[nodiscard]] VectorView<Master const> weights() const {
+    require_masters();
+    return weights_.view();
+  }
   [[nodiscard]] VectorView<Master> gradients() { return gradients_.view(); }
   /// Selection biases of all layers that have one, [layers with bias, E], in layer order.
   [[nodiscard]] MatrixView<Exact> biases() { return {biases_.data(), bias_layers_, C.moe.experts}; }
@@ -175,6 +213,13 @@ class Model {
   }
 
  private:
+  void require_masters() const {
+    expect<UsageError>(
+        !released_,
+        "model: its master weights were given up by release_masters(); load it anew to save, change or "
+        "train it");
+  }
+
   /// Gives the packed weights that inference needs, or those that training needs beside them, their places in a
   /// buffer, each at the begin of a cache line.
   Buffer<std::byte> place_packed(bool training) {
@@ -235,6 +280,7 @@ class Model {
   Buffer<std::byte> packed_, packed_backward_;
   Buffer<Exact> biases_;
   Index bias_layers_ = 0;
+  bool released_ = false;
   mutable nn::RotaryTable<Exact> rotary_;
 };
 

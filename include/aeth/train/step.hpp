@@ -48,7 +48,11 @@ class Stepper {
   /// errors   DataError if no token of the batch has a target, or a token is outside the vocabulary
   StepLoss gradients(data::Batch const& batch, LossOptions const& options) {
     model_.enable_gradients();
-    for (T& g : model_.gradients()) g = T(0);
+    VectorView<T> const all = model_.gradients();
+    constexpr Index part = Index{1} << 18;
+    model_.backend().parallel(ceil_div(all.size, part), [&](Index i, int) {
+      for (T& g : all.slice(i * part, min(part, all.size - i * part))) g = T(0);
+    });
     return run(batch, options, true);
   }
 
