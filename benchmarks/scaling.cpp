@@ -1,0 +1,213 @@
+// How cost grows: with tokens in a batch, with threads, with experts; and what routing takes of a training step.
+//
+// Rows of one bench name belong together and are to be compared with one another; they have no limit of their own.
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "aeth/backend/cpu.hpp"
+#include "aeth/config/presets.hpp"
+#include "aeth/core/random.hpp"
+#include "aeth/core/text.hpp"
+#include "aeth/model/model.hpp"
+#include "aeth/numeric/precision.hpp"
+#include "aeth/train/step.hpp"
+#include "support/harness.hpp"
+
+namespace {
+
+using aeth::Index;
+using aeth::MatrixView;
+using aeth::to_size;
+using aeth::Write;
+
+/// The tiny preset without shared experts' cost hiding that of routing: E experts, eight for each token.
+template <int E>
+inline constexpr aeth::ModelConfig tiny_with_experts = aeth::with(aeth::presets::tiny,
+                                                                  [](aeth::ModelConfig& c) {
+                                                                    c.moe.experts = E;
+                                                                    c.moe.top_k = 8;
+                                                                  });
+
+/// A layer of many small experts in a model of usual width.
+inline constexpr aeth::ModelConfig wide_256 = aeth::with(aeth::presets::mini, [](aeth::ModelConfig& c) {
+  c.dim = 1024;
+  c.layers = 2;
+  c.moe.experts = 256;
+  c.moe.top_k = 8;
+  c.moe.hidden_dim = 256;
+  c.moe.groups = 8;
+  c.moe.top_groups = 4;
+  c.mtp_depth = 0;
+});
+
+/// A backend that counts the time of choosing experts and of carrying rows to them and back.
+class RoutingClock : public aeth::Cpu {
+ public:
+  using Cpu::Cpu;
+  double seconds = 0;
+
+  template <class X, class Y, class W>
+  void linear(MatrixView<X const> x, W const* packed, MatrixView<Y> y, Write write = Write::overwrite) {
+    // Only the router multiplies operands that no policy narrows.
+    if constexpr (std::is_same_v<W, float>)
+      counted([&] { Cpu::linear(x, packed, y, write); });
+    else
+      Cpu::linear(x, packed, y, write);
+  }
+  template <class W, class DY, class X, class T>
+  void linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw) {
+    if constexpr (std::is_same_v<W, float>)
+      counted([&] { Cpu::linear_weight_grad<W>(dy, x, dw); });
+    else
+      Cpu::linear_weight_grad<W>(dy, x, dw);
+  }
+  template <class... Arguments>
+  void route(Arguments&&... arguments) {
+    counted([&] { Cpu::route(std::forward<Arguments>(arguments)...); });
+  }
+  template <class... Arguments>
+  void route_backward(Arguments&&... arguments) {
+    counted([&] { Cpu::route_backward(std::forward<Arguments>(arguments)...); });
+  }
+  template <class... Arguments>
+  void gather(Arguments&&... arguments) {
+    counted([&] { Cpu::gather(std::forward<Arguments>(arguments)...); });
+  }
+  template <class... Arguments>
+  void combine(Arguments&&... arguments) {
+    counted([&] { Cpu::combine(std::forward<Arguments>(arguments)...); });
+  }
+  template <class... Arguments>
+  void combine_backward(Arguments&&... arguments) {
+    counted([&] { Cpu::combine_backward(std::forward<Arguments>(arguments)...); });
+  }
+
+ private:
+  template <class Body>
+  void counted(Body const& body) {
+    double const begin = bench::now(bench::Clock::wall);
+    body();
+    seconds += bench::now(bench::Clock::wall) - begin;
+  }
+};
+
+aeth::data::Batch random_batch(Index rows, Index length, int vocab) {
+  aeth::Random random(3, aeth::RandomUse::test);
+  aeth::data::Batch batch;
+  batch.resize(rows, length, 1);
+  for (Index i = 0; i < rows * length; ++i)
+    batch.tokens[to_size(i)] = batch.targets[to_size(i)] =
+        static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(vocab)));
+  for (Index row = 0; row < rows; ++row) batch.segments.push_back(static_cast<std::int32_t>(row * length));
+  return batch;
+}
+
+/// Tokens per second of forward and backward, no update; in micro-batches of `micro` rows, 0 = all.
+template <aeth::ModelConfig C, class P, class B>
+bench::Samples gradient_times(bench::Options const& o, B& cpu, Index rows, Index length, Index micro = 0) {
+  aeth::Model<C, P, B> model(cpu);
+  model.initialize(1);
+  aeth::train::Stepper<aeth::Model<C, P, B>> stepper(model, micro);
+  auto const batch = random_batch(rows, length, C.vocab_size);
+  return measure(o, [&] { (void)stepper.gradients(batch, {.mtp_weight = 0.0}); });
+}
+
+struct Scaling {
+  bench::Options const& options;
+  bench::Report& report;
+
+  template <class P>
+  void add(std::string const& bench, std::string const& config, double amount, std::string const& unit,
+           bench::Samples const& times, int threads) {
+    report.add({.bench = bench,
+                .config = config,
+                .precision = std::string(P::name),
+                .unit = unit,
+                .value = amount / times.median(),
+                .least = amount / times.slowest(),
+                .most = amount / times.fastest(),
+                .samples = static_cast<int>(times.seconds.size())},
+               threads, aeth::to_string(options.level));
+  }
+
+  /// Sequences stay as long, so attention costs each token the same; only their number grows.
+  template <class P>
+  void tokens() {
+    constexpr Index length = 256;
+    for (Index const count : {1024, 4096, 16384, 65536}) {
+      std::string const config = aeth::text("tiny ", count, " tokens");
+      if (!report.wants("scale.tokens", config, std::string(P::name))) continue;
+      aeth::Cpu cpu(options.threads, options.level);
+      add<P>("scale.tokens", config, static_cast<double>(count), "tokens/s",
+             gradient_times<aeth::presets::tiny, P>(options, cpu, count / length, length), options.threads);
+    }
+  }
+
+  template <class P>
+  void threads() {
+    for (int n = 1; n <= options.threads; n *= 2) {
+      std::string const config = aeth::text("mini 16x256 ", n, n == 1 ? " thread" : " threads");
+      if (!report.wants("scale.threads", config, std::string(P::name))) continue;
+      aeth::Cpu cpu(n, options.level);
+      add<P>("scale.threads", config, 4096.0, "tokens/s",
+             gradient_times<aeth::presets::mini, P>(options, cpu, 16, 256), n);
+    }
+  }
+
+  template <int E, class P>
+  void experts() {
+    std::string const config = aeth::text("tiny ", E, " experts");
+    if (!report.wants("scale.experts", config, std::string(P::name))) return;
+    aeth::Cpu cpu(options.threads, options.level);
+    add<P>("scale.experts", config, 4096.0, "tokens/s",
+           gradient_times<tiny_with_experts<E>, P>(options, cpu, 16, 256), options.threads);
+  }
+
+  /// Routing and dispatch of forward and backward, as a share of both.
+  void routing() {
+    using P = aeth::Bf16;
+    std::string const config = "1024 wide, 8 of 256 experts, 8x512";
+    if (!report.wants("share.routing", config, std::string(P::name))) return;
+    RoutingClock cpu(options.threads, options.level);
+    aeth::Model<wide_256, P, RoutingClock> model(cpu);
+    model.initialize(1);
+    aeth::train::Stepper<aeth::Model<wide_256, P, RoutingClock>> stepper(model, 2);
+    auto const batch = random_batch(8, 512, wide_256.vocab_size);
+    bench::Samples shares;
+    for (int i = 0; i <= options.samples; ++i) {
+      cpu.seconds = 0;
+      double const begin = bench::now(bench::Clock::wall);
+      (void)stepper.gradients(batch, {});
+      double const share = 100.0 * cpu.seconds / (bench::now(bench::Clock::wall) - begin);
+      if (i > 0) shares.seconds.push_back(share);
+    }
+    shares.sort();
+    report.add({.bench = "share.routing",
+                .config = config,
+                .precision = std::string(P::name),
+                .unit = "%",
+                .value = shares.median(),
+                .least = shares.fastest(),
+                .most = shares.slowest(),
+                .samples = options.samples});
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::run(argc, argv, [](bench::Options const& options, bench::Report& report) {
+    Scaling s{options, report};
+    s.tokens<aeth::Fp32>();
+    s.tokens<aeth::Bf16>();
+    s.threads<aeth::Fp32>();
+    s.threads<aeth::Bf16>();
+    s.experts<16, aeth::Fp32>();
+    s.experts<64, aeth::Fp32>();
+    s.experts<256, aeth::Fp32>();
+    s.routing();
+  });
+}
