@@ -29,7 +29,7 @@ using aeth::Index;
 using aeth::to_size;
 
 constexpr char usage[] =
-    "aeth_inference MODEL PRECISION FILE.gguf   MODEL peer or peer_a; PRECISION fp32 or bf16\n"
+    "aeth_inference MODEL PRECISION FILE.gguf   MODEL mini, peer or peer_a; PRECISION fp32 or bf16\n"
     "  --cache FORM    latent or expanded: what is kept of past tokens (latent)\n"
     "  --capacity N    tokens that the cache has room for (4096)\n"
     "  --threads N     (all cores)\n"
@@ -153,6 +153,7 @@ int main(int argc, char** argv) {
   return bench::run_program(argc, argv, usage, [](bench::CommandLine const& line) {
     bool const make_file = line.word(0, "MODEL") == "make";
     std::string const& model = line.word(make_file ? 1 : 0, "MODEL");
+    if (model == "mini") return with_model<bench::mini_alone>(line);
     if (model == "peer") return with_model<bench::peer_model>(line);
     if (model == "peer_a") return with_model<bench::peer_model_a>(line);
     throw std::invalid_argument("there is no model " + model);

@@ -47,10 +47,6 @@ constexpr double learning_rate = 1e-4;
 constexpr aeth::optim::AdamWOptions adamw{
     .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1, .clip = 1.0};
 
-/// Without MTP: no peer trains it.
-inline constexpr aeth::ModelConfig mini =
-    aeth::with(aeth::presets::mini, [](aeth::ModelConfig& c) { c.mtp_depth = 0; });
-
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
@@ -190,7 +186,7 @@ void with_model(bench::CommandLine const& line) {
 int main(int argc, char** argv) {
   return bench::run_program(argc, argv, usage, [](bench::CommandLine const& line) {
     std::string const& model = line.word(1, "MODEL");
-    if (model == "mini") return with_model<mini>(line);
+    if (model == "mini") return with_model<bench::mini_alone>(line);
     if (model == "middle") return with_model<bench::middle_model>(line);
     if (model == "peer") return with_model<bench::peer_model>(line);
     throw std::invalid_argument("there is no model " + model);

@@ -25,7 +25,7 @@ IK_FLAGS = {"fp32": ["-mla 3 -fa 1 -fmoe 1 -rtr 0"],
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--aeth", required=True, help="the program aeth_inference")
-    parser.add_argument("--model", choices=["peer", "peer_a"], default="peer")
+    parser.add_argument("--model", choices=["mini", "peer", "peer_a"], default="peer")
     parser.add_argument("--file", required=True, help="a GGUF file of that configuration")
     parser.add_argument("--precision", choices=IK_FLAGS, default="bf16")
     parser.add_argument("--llama-bench", metavar="PATH")

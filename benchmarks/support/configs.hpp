@@ -17,6 +17,10 @@ inline constexpr aeth::ModelConfig mini_v2 = aeth::with(aeth::presets::mini, [](
   c.mtp_depth = 0;
 });
 
+/// mini without MTP, which peers do not train and GGUF files do not have.
+inline constexpr aeth::ModelConfig mini_alone =
+    aeth::with(aeth::presets::mini, [](aeth::ModelConfig& c) { c.mtp_depth = 0; });
+
 /// Between mini and peer_model: V3's parts, 93 million parameters of which 27 million are active.
 inline constexpr aeth::ModelConfig middle_model{
     .vocab_size = 16384,
