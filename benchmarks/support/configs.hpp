@@ -17,6 +17,34 @@ inline constexpr aeth::ModelConfig mini_v2 = aeth::with(aeth::presets::mini, [](
   c.mtp_depth = 0;
 });
 
+/// mini without MTP, which peers do not train and GGUF files do not have.
+inline constexpr aeth::ModelConfig mini_alone =
+    aeth::with(aeth::presets::mini, [](aeth::ModelConfig& c) { c.mtp_depth = 0; });
+
+/// Between mini and peer_model: V3's parts, 93 million parameters of which 27 million are active.
+inline constexpr aeth::ModelConfig middle_model{
+    .vocab_size = 16384,
+    .dim = 512,
+    .layers = 8,
+    .dense_layers = 1,
+    .ffn_dim = 1536,
+    .max_context = 2048,
+    .norm_eps = 1e-6,
+    .init_std = 0.02,
+    .mla = {.heads = 8, .q_rank = 192, .kv_rank = 128, .nope_dim = 64, .rope_dim = 32, .v_dim = 64},
+    .moe = {.experts = 32,
+            .shared = 1,
+            .top_k = 4,
+            .groups = 4,
+            .top_groups = 2,
+            .hidden_dim = 192,
+            .scoring = aeth::Scoring::sigmoid,
+            .selection = aeth::Selection::bias_corrected,
+            .normalize_gates = true,
+            .gate_scale = 2.0,
+            .layer_stride = 1},
+};
+
 /// A model of 0.7 billion parameters with DeepSeek-V3's head geometry: the shape in which other engines were
 /// measured.
 inline constexpr aeth::ModelConfig peer_model{
@@ -41,5 +69,13 @@ inline constexpr aeth::ModelConfig peer_model{
             .gate_scale = 2.5,
             .layer_stride = 1},
 };
+
+/// The same with heads of half that size. Engines whose kernels are made for V3's own geometry refuse it.
+inline constexpr aeth::ModelConfig peer_model_a = aeth::with(peer_model, [](aeth::ModelConfig& c) {
+  c.mla.kv_rank = 256;
+  c.mla.nope_dim = 64;
+  c.mla.rope_dim = 32;
+  c.mla.v_dim = 64;
+});
 
 }  // namespace bench
