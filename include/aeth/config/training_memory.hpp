@@ -1,10 +1,9 @@
 /// The memory of a training step, predicted from the configuration: weights and what belongs to them, the
 /// activations of a micro-batch, the backend's scratch.
 ///
-/// Activations are counted as the contexts of `nn/` and the pass of `model/` take them, cache line by cache line;
-/// tests/unit/config/training_memory_test.cpp compares the sum with what an arena hands out. Not counted are the
-/// text, the program, and what arenas lose at the ends of their blocks. docs/explanation/training_memory.md has
-/// measurements beside predictions.
+/// Activations are counted as the contexts of `nn/` and the pass of `model/` take them from an arena, one by one;
+/// tests/unit/config/training_memory_test.cpp compares the bytes with an arena's own. Not counted are the text and the
+/// program. docs/explanation/training_memory.md has measurements beside predictions.
 ///
 /// legend   T tokens of a micro-batch · D width · H heads · Q query rank · C latent rank · N, R, U head sizes
 ///          E experts · K per token · F expert width · V vocabulary · L layers
@@ -59,7 +58,7 @@ struct TrainingMemory {
   Index packed = 0;
   Index gradients = 0;
   Index moments = 0;
-  Index activations = 0;  ///< of forward, loss and backward at their peak
+  Index activations = 0;  ///< of forward, loss and backward
   Index scratch = 0;      ///< of the backend: copies of operands, and attention's in each thread
 
   [[nodiscard]] constexpr Index total() const noexcept {
@@ -71,48 +70,76 @@ struct TrainingMemory {
 
 namespace detail {
 
-/// Counts what is taken from an arena, each take in whole cache lines.
-class Takes {
+/// An `Arena` that has no memory: what is taken from it, and the blocks that it would hold.
+class ArenaPlan {
  public:
-  constexpr void take(Index count, Index bytes) noexcept {
-    now_ += round_up(count * bytes, Index{64});
-    most_ = max(most_, now_);
+  struct Mark {
+    Index block = 0, used = 0, taken = 0;
+  };
+
+  constexpr ArenaPlan() = default;
+  ArenaPlan(ArenaPlan const&) = delete;
+  ArenaPlan& operator=(ArenaPlan const&) = delete;
+  constexpr ~ArenaPlan() { delete[] blocks_; }
+
+  constexpr void take(Index count, Index width) {
+    Index const bytes = round_up(count * width, Index{64});
+    while (at_.block < count_ && at_.used + bytes > blocks_[at_.block]) at_ = {at_.block + 1, 0, at_.taken};
+    if (at_.block == count_) add(max(bytes, Index{1} << 20));
+    at_.used += bytes;
+    at_.taken += bytes;
+    most_taken_ = max(most_taken_, at_.taken);
   }
-  [[nodiscard]] constexpr Index now() const noexcept { return now_; }
-  [[nodiscard]] constexpr Index most() const noexcept { return most_; }
-  /// Gives back what was taken since `now()` was `mark`.
-  constexpr void release(Index mark) noexcept { now_ = mark; }
+  [[nodiscard]] constexpr Mark mark() const noexcept { return at_; }
+  constexpr void release(Mark mark) noexcept { at_ = mark; }
+
+  [[nodiscard]] constexpr Index most_taken() const noexcept { return most_taken_; }
+  [[nodiscard]] constexpr Index capacity() const noexcept { return capacity_; }
 
  private:
-  Index now_ = 0, most_ = 0;
+  // Not a std::vector: not every standard library has a constexpr one.
+  constexpr void add(Index bytes) {
+    if (count_ == room_) {
+      room_ = 2 * room_ + 64;
+      auto* const larger = new Index[to_size(room_)]{};
+      for (Index i = 0; i < count_; ++i) larger[i] = blocks_[i];
+      delete[] blocks_;
+      blocks_ = larger;
+    }
+    blocks_[count_++] = bytes;
+    capacity_ += bytes;
+  }
+
+  Index* blocks_ = nullptr;
+  Index count_ = 0, room_ = 0, capacity_ = 0, most_taken_ = 0;
+  Mark at_{};
 };
 
 /// The takes of a micro-batch, in the order of the layers; each function names the code that it follows.
 class ActivationTakes {
  public:
-  constexpr ActivationTakes(ModelConfig const& config, TrainingTypes const& types, Index rows,
-                            Index length) noexcept
-      : c_(config), types_(types), rows_(rows), length_(length), tokens_(rows * length) {}
+  constexpr ActivationTakes(ArenaPlan& arena, ModelConfig const& config, TrainingTypes const& types,
+                            Index rows, Index length)
+      : takes_(arena), c_(config), types_(types), rows_(rows), length_(length), tokens_(rows * length) {}
 
   /// `train::Stepper::micro_batch`
-  [[nodiscard]] constexpr Index most() noexcept {
+  constexpr void step() {
     forward();
     for (Index depth = 0; depth <= c_.mtp_depth; ++depth) exact(c_.dim);  // gradients of normed states
-    Index const mark = takes_.now();
+    ArenaPlan::Mark const mark = takes_.mark();
     Index const block = max(min((Index{1} << 22) / c_.vocab_size, Index{512}), Index{16});
     takes_.take(min(block, length_) * c_.vocab_size, types_.exact);  // `loss::language_model_loss`
     takes_.release(mark);
     backward();
-    return takes_.most();
   }
 
  private:
-  constexpr void exact(Index width) noexcept { takes_.take(tokens_ * width, types_.exact); }
-  constexpr void narrow(Index width) noexcept { takes_.take(tokens_ * width, types_.activation); }
-  constexpr void integers(Index width) noexcept { takes_.take(tokens_ * width, 4); }
+  constexpr void exact(Index width) { takes_.take(tokens_ * width, types_.exact); }
+  constexpr void narrow(Index width) { takes_.take(tokens_ * width, types_.activation); }
+  constexpr void integers(Index width) { takes_.take(tokens_ * width, 4); }
 
   /// `Pass::forward`
-  constexpr void forward() noexcept {
+  constexpr void forward() {
     for (Index layer = 0; layer <= c_.layers; ++layer) exact(c_.dim);
     narrow(c_.dim);
     exact(1);
@@ -121,7 +148,7 @@ class ActivationTakes {
   }
 
   /// `nn::Mtp::reserve`
-  constexpr void mtp() noexcept {
+  constexpr void mtp() {
     exact(c_.dim);
     narrow(Index{2} * c_.dim);
     exact(c_.dim);
@@ -131,8 +158,8 @@ class ActivationTakes {
     block(c_.moe.experts > 0);
   }
 
-  /// `nn::Block::reserve`
-  constexpr void block(bool has_experts) noexcept {
+  /// `nn::Block::reserve` and `nn::Block::forward`
+  constexpr void block(bool has_experts) {
     narrow(c_.dim);
     exact(c_.dim);
     narrow(c_.dim);
@@ -144,16 +171,20 @@ class ActivationTakes {
       ffn(1, c_.ffn_dim);
     mla();
     takes_.take(rows_, types_.exact);
+    if (!has_experts) return;
+    ArenaPlan::Mark const mark = takes_.mark();
+    exact(c_.moe.experts);  // `nn::Router::forward`
+    takes_.release(mark);
   }
 
   /// `nn::FfnContext::reserve`
-  constexpr void ffn(Index rows_per_token, Index hidden) noexcept {
+  constexpr void ffn(Index rows_per_token, Index hidden) {
     narrow(rows_per_token * 2 * hidden);
     narrow(rows_per_token * hidden);
   }
 
   /// `nn::Moe::reserve`
-  constexpr void moe() noexcept {
+  constexpr void moe() {
     Index const k = c_.moe.top_k;
     exact(c_.moe.experts);
     integers(k);
@@ -168,7 +199,7 @@ class ActivationTakes {
   }
 
   /// `nn::MlaContext::reserve`
-  constexpr void mla() noexcept {
+  constexpr void mla() {
     MlaConfig const& m = c_.mla;
     Index const heads = m.heads;
     if (m.q_rank > 0) {
@@ -187,11 +218,11 @@ class ActivationTakes {
   }
 
   /// `Pass::backward`
-  constexpr void backward() noexcept {
+  constexpr void backward() {
     for (Index depth = 0; depth <= c_.mtp_depth; ++depth) exact(c_.dim);
     for (Index depth = 0; depth < c_.mtp_depth; ++depth) {
       exact(c_.dim);
-      Index const mark = takes_.now();
+      ArenaPlan::Mark const mark = takes_.mark();
       exact(Index{2} * c_.dim);
       block_backward(c_.moe.experts > 0);
       takes_.release(mark);
@@ -201,10 +232,10 @@ class ActivationTakes {
   }
 
   /// `nn::Block::backward`
-  constexpr void block_backward(bool has_experts) noexcept {
-    Index const mark = takes_.now();
+  constexpr void block_backward(bool has_experts) {
+    ArenaPlan::Mark const mark = takes_.mark();
     exact(c_.dim);
-    Index const inside = takes_.now();
+    ArenaPlan::Mark const inside = takes_.mark();
     if (has_experts)
       moe_backward();
     else
@@ -215,13 +246,13 @@ class ActivationTakes {
   }
 
   /// `nn::Moe::backward` with a balance loss
-  constexpr void moe_backward() noexcept {
+  constexpr void moe_backward() {
     Index const k = c_.moe.top_k;
     narrow(k * c_.dim);
     narrow(k * c_.dim);
     exact(k);
     exact(c_.moe.experts);
-    Index const mark = takes_.now();
+    ArenaPlan::Mark const mark = takes_.mark();
     if (c_.moe.shared > 0) ffn(1, Index{c_.moe.shared} * c_.moe.hidden_dim);
     takes_.release(mark);
     ffn(k, c_.moe.hidden_dim);
@@ -230,7 +261,7 @@ class ActivationTakes {
   }
 
   /// `nn::Mla::backward`
-  constexpr void mla_backward() noexcept {
+  constexpr void mla_backward() {
     MlaConfig const& m = c_.mla;
     Index const heads = m.heads;
     narrow(heads * m.v_dim);
@@ -243,10 +274,10 @@ class ActivationTakes {
     narrow(m.q_rank);
   }
 
+  ArenaPlan& takes_;
   ModelConfig const& c_;
   TrainingTypes const& types_;
   Index rows_, length_, tokens_;
-  Takes takes_;
 };
 
 /// Every matrix that products read: visit(out, in, copies), layer by layer.
@@ -330,16 +361,24 @@ constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcep
 
 }  // namespace detail
 
-/// Bytes of activations of a micro-batch at the peak of its step.
-[[nodiscard]] constexpr Index activation_bytes(ModelConfig const& c, TrainingBatch const& batch,
-                                               TrainingTypes const& types) noexcept {
-  return detail::ActivationTakes(c, types, batch.rows_at_once(), batch.length).most();
+/// Bytes of activations of a micro-batch.
+struct ActivationBytes {
+  Index most_taken = 0;  ///< in use at the peak of a step
+  Index held = 0;        ///< by the arena, whose blocks are not full to their ends
+
+  friend constexpr bool operator==(ActivationBytes const&, ActivationBytes const&) = default;
+};
+
+[[nodiscard]] constexpr ActivationBytes activation_bytes(ModelConfig const& c, TrainingBatch const& batch,
+                                                         TrainingTypes const& types) {
+  detail::ArenaPlan arena;
+  detail::ActivationTakes(arena, c, types, batch.rows_at_once(), batch.length).step();
+  return {arena.most_taken(), arena.capacity()};
 }
 
 /// The memory of `train::Trainer` on `Cpu` with so many threads. The configuration must be valid.
 [[nodiscard]] constexpr TrainingMemory training_memory(ModelConfig const& c, TrainingBatch const& batch,
-                                                       TrainingTypes const& types = {},
-                                                       Index threads = 1) noexcept {
+                                                       TrainingTypes const& types = {}, Index threads = 1) {
   Index const weights = trainable_parameters(c), tokens = batch.rows_at_once() * batch.length;
   Index const rotary_keys = tokens * c.mla.heads * c.mla.rope_dim * types.exact;
   return {.weights = weights * types.master,
@@ -347,7 +386,7 @@ constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcep
           .packed = detail::packed_numbers(c, types) * types.packed,
           .gradients = weights * types.master,
           .moments = weights * types.moments * types.master,
-          .activations = activation_bytes(c, batch, types),
+          .activations = activation_bytes(c, batch, types).held,
           .scratch = max(detail::copied_operands(c, types, tokens), rotary_keys) +
                      threads * detail::thread_scratch(c, types, batch.length)};
 }

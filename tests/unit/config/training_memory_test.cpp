@@ -32,18 +32,20 @@ data::Batch random_batch(ModelConfig const& c, TrainingBatch const& size) {
   return batch;
 }
 
-template <ModelConfig C, class P>
-void compare(TrainingBatch const& size) {
+template <ModelConfig C, class P, TrainingBatch Size>
+void compare() {
   Cpu cpu(1);
   Model<C, P> model(cpu);
   model.initialize(1);
-  train::Stepper stepper(model, size.micro_rows);
-  data::Batch const batch = random_batch(C, size);
+  train::Stepper stepper(model, Size.micro_rows);
+  data::Batch const batch = random_batch(C, Size);
   for (int step = 0; step < 2; ++step) (void)stepper.gradients(batch, {});
   constexpr TrainingTypes types = training_types<P>();
-  TrainingMemory const predicted = training_memory(C, size, types);
-  CHECK(stepper.activations().most_taken() == predicted.activations);
-  CHECK(stepper.activations().capacity() >= predicted.activations);
+  constexpr TrainingMemory predicted = training_memory(C, Size, types);
+  constexpr ActivationBytes activations = activation_bytes(C, Size, types);
+  CHECK(stepper.activations().most_taken() == activations.most_taken);
+  CHECK(stepper.activations().capacity() == activations.held);
+  CHECK(activations.held == predicted.activations);
   CHECK(model.weights().size * types.master == predicted.weights);
   CHECK(model.gradients().size * types.master == predicted.gradients);
 }
@@ -51,10 +53,10 @@ void compare(TrainingBatch const& size) {
 }  // namespace
 
 TEST_CASE("activations of a step take the predicted bytes", "[config]") {
-  compare<presets::tiny, Fp32>({.rows = 3, .length = 40});
-  compare<presets::tiny, Bf16>({.rows = 4, .length = 24, .micro_rows = 2});
-  compare<plain, Fp32>({.rows = 2, .length = 17});
-  compare<plain, Bf16>({.rows = 3, .length = 33, .micro_rows = 1});
+  compare<presets::tiny, Fp32, TrainingBatch{.rows = 3, .length = 40}>();
+  compare<presets::tiny, Bf16, TrainingBatch{.rows = 4, .length = 24, .micro_rows = 2}>();
+  compare<plain, Fp32, TrainingBatch{.rows = 2, .length = 17}>();
+  compare<plain, Bf16, TrainingBatch{.rows = 3, .length = 33, .micro_rows = 1}>();
 }
 
 TEST_CASE("predicted training memory follows batch and types", "[config]") {
