@@ -1,10 +1,14 @@
 // Whole models: a training step, its forward half, prefill and decoding, for several configurations.
 //
 // Values are tokens per second. Their limit is the larger of two times: the FLOPs of config/model_card.hpp
-// (matrix products only, attention in the expanded form) at the machine's peak of FP32 multiply-adds, and,
-// for decoding, the weights and cache that a step must read, at the bandwidth with which a buffer of their
-// size can be read. So the share of the limit of a training step is what is often called model FLOPs
-// utilisation. BF16 is a storage format here.
+// (matrix products only, attention in the expanded form) at the machine's peak of FP32 multiply-adds, or, in BF16,
+// of BF16 dot products where the machine has an instruction for them; and, for decoding, the weights and cache that
+// a step must read, at the bandwidth with which a buffer of their size can be read. So the share of the limit of a
+// training step is what is often called model FLOPs utilisation.
+//
+// The peer models are those in whose shape other engines were measured. Their deep caches hold zeros: no operation's
+// time depends on the values.
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -56,47 +60,24 @@ class ModelBench {
       for (Index const depth : {Index{0}, length - 1}) decode(batch, depth);
   }
 
- private:
-  [[nodiscard]] bool wants(std::string const& bench, std::string const& config) const {
-    return b_.report.wants(bench, config, std::string(P::name));
+  /// Inference of a model of the peers' size; depths are those of one sequence.
+  void run_inference(std::vector<Index> const& depths) {
+    for (Index const length : {Index{512}, Index{2048}}) prefill(length);
+    for (Index const depth : depths) decode(1, depth);
+    for (Index const batch : {Index{8}, Index{32}}) decode(batch, 0);
   }
 
-  Model& model() {
-    if (!model_) {
-      model_ = std::make_unique<Model>(b_.cpu);
-      model_->initialize(1);
-    }
-    return *model_;
-  }
-
-  /// `flop` and `bytes` of one call that processes `tokens`.
-  template <class Body>
-  void result(std::string const& bench, std::string const& config, double tokens, double flop, double bytes,
-              Body const& body) {
-    auto const times = measure(b_.options, body);
-    auto const limit = bench::limit_of(b_.peak, flop, bytes, bytes);
-    b_.report.add({.bench = bench,
-                   .config = config,
-                   .precision = std::string(P::name),
-                   .unit = "tokens/s",
-                   .value = tokens / times.median(),
-                   .least = tokens / times.slowest(),
-                   .most = tokens / times.fastest(),
-                   .samples = static_cast<int>(times.seconds.size()),
-                   .limit = tokens / limit.seconds,
-                   .limited_by = limit.by,
-                   .gflops = flop * 1e-9 / times.median()});
-  }
-
-  void training(Index batch_rows, Index length) {
+  /// micro_rows: rows that go through at once; 0 = all of them.
+  void training(Index batch_rows, Index length, Index micro_rows = 0) {
     std::string const config = aeth::text(name_, " ", batch_rows, "x", length);
     if (!wants("train.step", config) && !wants("train.forward", config)) return;
     aeth::data::TokenCorpus corpus;
     corpus.tokens = random_tokens(batch_rows * length * 8, C.vocab_size);
     corpus.end_document();
     corpus.seal();
-    aeth::train::Trainer<Model> trainer(model(), {corpus, corpus},
-                                        {.batch_rows = batch_rows, .length = length, .steps = 1'000'000});
+    aeth::train::Trainer<Model> trainer(
+        model(), {corpus, corpus},
+        {.batch_rows = batch_rows, .micro_rows = micro_rows, .length = length, .steps = 1'000'000});
     double const tokens = static_cast<double>(batch_rows * length);
     double const context = static_cast<double>(length);
     if (wants("train.step", config))
@@ -111,6 +92,52 @@ class ModelBench {
       batch.segments.push_back(static_cast<std::int32_t>(row * length));
     result("train.forward", config, tokens, tokens * aeth::forward_flops_per_token(C, (context + 1) / 2), 0,
            [&] { (void)trainer.stepper().evaluate(batch, 0); });
+  }
+
+ private:
+  [[nodiscard]] bool wants(std::string const& bench, std::string const& config) const {
+    return b_.report.wants(bench, config, std::string(P::name));
+  }
+
+  Model& model() {
+    if (!model_) {
+      model_ = std::make_unique<Model>(b_.cpu);
+      fill(*model_);
+    }
+    return *model_;
+  }
+
+  /// Weights of the variance that `Model::initialize` gives them, in a tenth of its time.
+  static void fill(Model& model) {
+    float const width = static_cast<float>(2 * std::sqrt(3.0) * C.init_std);
+    std::uint32_t bits = 1;
+    for (auto const& p : model.parameters())
+      for (auto& w : model.weights().slice(p.offset, p.size())) {
+        bits = bits * 1664525u + 1013904223u;
+        w = p.kind == aeth::nn::ParameterKind::norm
+                ? 1.0f
+                : (static_cast<float>(bits >> 8) * 0x1p-24f - 0.5f) * width;
+      }
+    model.prepare();
+  }
+
+  /// `flop` and `bytes` of one call that processes `tokens`.
+  template <class Body>
+  void result(std::string const& bench, std::string const& config, double tokens, double flop, double bytes,
+              Body const& body) {
+    auto const times = measure(b_.options, body);
+    auto const limit = bench::limit_of(b_.peak, P::name, flop, bytes, bytes);
+    b_.report.add({.bench = bench,
+                   .config = config,
+                   .precision = std::string(P::name),
+                   .unit = "tokens/s",
+                   .value = tokens / times.median(),
+                   .least = tokens / times.slowest(),
+                   .most = tokens / times.fastest(),
+                   .samples = static_cast<int>(times.seconds.size()),
+                   .limit = tokens / limit.seconds,
+                   .limited_by = limit.by,
+                   .gflops = flop * 1e-9 / times.median()});
   }
 
   /// One prompt, logits of its last token only.
@@ -135,12 +162,11 @@ class ModelBench {
     std::string const config = aeth::text(name_, " batch ", batch, " depth ", depth);
     if (!wants("infer.decode", config)) return;
     aeth::infer::Session<Model> session(model(), batch, depth + 1);
-    auto const tokens = random_tokens(batch * (depth + 1), C.vocab_size);
+    auto const tokens = random_tokens(batch, C.vocab_size);
     std::vector<aeth::infer::Chunk> step;
     for (Index s = 0; s < batch; ++s) {
-      std::int32_t const* const first = tokens.data() + s * (depth + 1);
-      if (depth > 0) session.append({{s, {first, depth}}});
-      step.push_back({s, {first + depth, 1}});
+      session.assume(s, depth);
+      step.push_back({s, {tokens.data() + s, 1}});
     }
     double const n = static_cast<double>(batch), keys = static_cast<double>(depth + 1);
     double const cache = static_cast<double>(
@@ -170,6 +196,13 @@ class ModelBench {
   std::unique_ptr<Model> model_;
 };
 
+/// In both precisions, one after the other: two such models need not fit into memory.
+template <aeth::ModelConfig C>
+void peer_model(Bench const& b, std::string const& name, std::vector<Index> const& depths) {
+  ModelBench<C, aeth::Fp32>(b, name).run_inference(depths);
+  ModelBench<C, aeth::Bf16>(b, name).run_inference(depths);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -182,6 +215,10 @@ int main(int argc, char** argv) {
     ModelBench<aeth::presets::mini, aeth::Bf16>(b, "mini").run(16, 256);
     ModelBench<bench::mini_v2, aeth::Fp32>(b, "mini_v2").run(16, 256);
     ModelBench<aeth::presets::tiny, aeth::Fp32>(b, "tiny").run(16, 64);
+    peer_model<bench::with_long_context(bench::peer_model_a)>(b, "peer A", {0, 2048, 8192});
+    peer_model<bench::with_long_context(bench::peer_model)>(b, "peer B", {0, 2048, 8192, 16384});
+    ModelBench<bench::peer_model_3_layers, aeth::Fp32>(b, "peer B, 3 layers").training(8, 512, 2);
+    ModelBench<bench::peer_model_3_layers, aeth::Bf16>(b, "peer B, 3 layers").training(8, 512, 2);
     bench::report_peak_again(options, report);
   });
 }

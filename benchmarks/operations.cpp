@@ -1,10 +1,10 @@
 // Every operation of the CPU backend at the shapes of presets::mini (a training batch of 16 rows of 256
 // tokens) and of a wider model (512 tokens). Matrix products stand beside Eigen's.
 //
-// The limit of a row is the larger of two times: its arithmetic at the machine's peak of FP32 multiply-adds,
-// and the bytes of its operands and results, each moved once (also where it is read and written), at the
-// bandwidth with which a buffer of their size can be read. BF16 is a storage format here, so its limit is
-// that of FP32 arithmetic too.
+// The limit of a row is the larger of two times: its arithmetic at the machine's peak of FP32 multiply-adds, or,
+// in BF16, of BF16 dot products where the machine has an instruction for them; and the bytes of its operands and
+// results, each moved once (also where it is read and written), at the bandwidth with which a buffer of their size
+// can be read.
 #include <cmath>
 #include <cstdint>
 #include <numeric>
@@ -111,7 +111,7 @@ class Operations {
 
   bench::Row row(std::string const& bench, std::string const& config, Work const& work,
                  bench::Samples const& times) {
-    auto const limit = bench::limit_of(b_.peak, work.flop, work.bytes, work.bytes);
+    auto const limit = bench::limit_of(b_.peak, precision, work.flop, work.bytes, work.bytes);
     bool const compute = limit.by == std::string("compute");
     double const amount = (compute ? work.flop : work.bytes) * 1e-9;
     return {.bench = bench,

@@ -78,4 +78,13 @@ inline constexpr aeth::ModelConfig peer_model_a = aeth::with(peer_model, [](aeth
   c.mla.v_dim = 64;
 });
 
+/// With room for the deepest cache that is measured. It changes no layer.
+[[nodiscard]] constexpr aeth::ModelConfig with_long_context(aeth::ModelConfig const& config) {
+  return aeth::with(config, [](aeth::ModelConfig& c) { c.max_context = 16640; });
+}
+
+/// As much of peer_model as trains in 5 GB: one dense layer, two with experts.
+inline constexpr aeth::ModelConfig peer_model_3_layers =
+    aeth::with(peer_model, [](aeth::ModelConfig& c) { c.layers = 3; });
+
 }  // namespace bench

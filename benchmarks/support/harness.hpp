@@ -1,7 +1,7 @@
 /// What the benchmark programs share: timing, options, one JSON object per result, a table.
 ///
-/// A result is the median of several samples. A sample repeats the operation until the given time has passed,
-/// so that the clock's own cost does not count. Where there is a peer, both are sampled in turns: what
+/// A result is the median of several samples, of three at most where a call takes seconds. A sample repeats the
+/// operation until the given time has passed, so that the clock's own cost does not count. Where there is a peer, both are sampled in turns: what
 /// disturbs the machine meanwhile disturbs both.
 #pragma once
 
@@ -59,7 +59,7 @@ inline constexpr char usage[] =
     "  --filter TEXT     only results whose \"bench config precision\" contains TEXT\n"
     "  --json FILE       append one JSON object per result to FILE\n"
     "  --seconds S       least time of one sample (0.2)\n"
-    "  --samples N       samples per result (7)\n"
+    "  --samples N       samples per result (7); at most 3 where a call takes 2 seconds\n"
     "  --threads N       threads (all cores)\n"
     "  --clock CLOCK     wall, or thread: processor time, with --threads 1 only (wall)\n"
     "  --simd LEVEL      scalar, avx2, avx512 or avx512_bf16 (the best that the machine has)\n";
@@ -133,10 +133,14 @@ double time_calls(Clock clock, Body const& body, long calls) {
   return now(clock) - begin;
 }
 
-/// Calls that last `least` seconds together.
+/// What takes longer than this many seconds is called once per sample, and is sampled three times.
+inline constexpr double long_call = 2.0;
+
+/// Calls that last `least` seconds together, 0 for one long call.
 template <class Body>
 long calls_per_sample(Clock clock, Body const& body, double least) {
-  (void)time_calls(clock, body, 1);  // first touch of memory, first growth of scratch
+  // First touch of memory, first growth of scratch.
+  if (time_calls(clock, body, 1) > std::max(least, long_call)) return 0;
   for (long calls = 1;;) {
     double const taken = time_calls(clock, body, calls);
     if (taken >= least || calls > 1'000'000'000) return calls;
@@ -147,9 +151,9 @@ long calls_per_sample(Clock clock, Body const& body, double least) {
 
 template <class Body>
 Samples measure(Options const& o, Body const& body) {
-  long const calls = calls_per_sample(o.clock, body, o.seconds);
+  long const fitting = calls_per_sample(o.clock, body, o.seconds), calls = std::max(fitting, 1L);
   Samples result;
-  for (int i = 0; i < o.samples; ++i)
+  for (int i = 0; i < (fitting == 0 ? std::min(o.samples, 3) : o.samples); ++i)
     result.seconds.push_back(time_calls(o.clock, body, calls) / static_cast<double>(calls));
   result.sort();
   return result;
@@ -158,8 +162,8 @@ Samples measure(Options const& o, Body const& body) {
 /// Samples of two bodies in turns.
 template <class Body, class Peer>
 std::pair<Samples, Samples> measure(Options const& o, Body const& body, Peer const& peer) {
-  long const calls = calls_per_sample(o.clock, body, o.seconds),
-             peer_calls = calls_per_sample(o.clock, peer, o.seconds);
+  long const calls = std::max(calls_per_sample(o.clock, body, o.seconds), 1L),
+             peer_calls = std::max(calls_per_sample(o.clock, peer, o.seconds), 1L);
   std::pair<Samples, Samples> result;
   for (int i = 0; i < o.samples; ++i) {
     result.first.seconds.push_back(time_calls(o.clock, body, calls) / static_cast<double>(calls));

@@ -1,11 +1,14 @@
 /// What this machine can reach, measured in the same run as the results that are compared with it: fused
-/// multiply-adds per second, and bytes read per second from buffers of a given size.
+/// multiply-adds per second, dot products of BF16 pairs and of INT8 quadruples, and bytes read per second from
+/// buffers of a given size.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <map>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -28,20 +31,22 @@
 
 namespace bench {
 
-/// Independent chains of multiply-adds: enough to hide their latency, few enough for the registers.
-inline constexpr int chains = 12;
+/// Independent chains of multiply-adds: enough to hide their latency, few enough for the registers. Dot products take
+/// longer and have twice the registers.
+inline constexpr int chains = 12, dot_chains = 16;
 
 /// Reads `size` floats (a multiple of 64), `passes` times.
 using ReadLoop = float (*)(float const* from, aeth::Index size, aeth::Index passes);
 /// `steps` multiply-adds in each lane of each chain; returns something that depends on all.
 using MultiplyAddLoop = float (*)(aeth::Index steps, float factor, float offset);
 
-/// Both loops of a level. The functions are never inlined and their results are kept, so nothing can be left
-/// out.
+/// The loops of a level; those over dot products are null where the machine has no such instruction. The functions
+/// are never inlined and their results are kept, so nothing can be left out.
 struct PeakLoops {
   MultiplyAddLoop multiply_add;
   ReadLoop read;
   int lanes;
+  MultiplyAddLoop dot_bf16 = nullptr, dot_int8 = nullptr;
 };
 
 /// The vectors of the baseline instruction set, for machines or levels without wider ones: multiply, then
@@ -154,12 +159,54 @@ namespace avx512 {
   _mm512_storeu_ps(lanes, _mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3])));
   return lanes[0];
 }
+
+[[gnu::noinline, gnu::target("avx512f,avx512bf16")]] inline float dot_bf16(aeth::Index steps, float factor,
+                                                                           float offset) {
+  __m512bh const a = _mm512_cvtne2ps_pbh(_mm512_set1_ps(factor), _mm512_set1_ps(factor)),
+                 b = _mm512_cvtne2ps_pbh(_mm512_set1_ps(offset), _mm512_set1_ps(offset));
+  __m512 sum[dot_chains];
+  AETH_BENCH_UNROLL
+  for (int i = 0; i < dot_chains; ++i) sum[i] = _mm512_set1_ps(static_cast<float>(i));
+  for (aeth::Index s = 0; s < steps; ++s) {
+    AETH_BENCH_UNROLL
+    for (int i = 0; i < dot_chains; ++i) sum[i] = _mm512_dpbf16_ps(sum[i], a, b);
+  }
+  __m512 total = sum[0];
+  AETH_BENCH_UNROLL
+  for (int i = 1; i < dot_chains; ++i) total = _mm512_add_ps(total, sum[i]);
+  float lanes[16];
+  _mm512_storeu_ps(lanes, total);
+  return lanes[0];
+}
+
+/// The bytes are 7 · factor and 1000 · offset.
+[[gnu::noinline, gnu::target("avx512f,avx512vnni")]] inline float dot_int8(aeth::Index steps, float factor,
+                                                                           float offset) {
+  __m512i const a = _mm512_set1_epi32(0x01010101 * static_cast<int>(7 * factor)),
+                b = _mm512_set1_epi32(0x01010101 * static_cast<int>(1000 * offset));
+  __m512i sum[dot_chains];
+  AETH_BENCH_UNROLL
+  for (int i = 0; i < dot_chains; ++i) sum[i] = _mm512_set1_epi32(i);
+  for (aeth::Index s = 0; s < steps; ++s) {
+    AETH_BENCH_UNROLL
+    for (int i = 0; i < dot_chains; ++i) sum[i] = _mm512_dpbusd_epi32(sum[i], a, b);
+  }
+  __m512i total = sum[0];
+  AETH_BENCH_UNROLL
+  for (int i = 1; i < dot_chains; ++i) total = _mm512_add_epi32(total, sum[i]);
+  alignas(64) int lanes[16];
+  _mm512_store_si512(lanes, total);
+  return static_cast<float>(lanes[0]);
+}
 }  // namespace avx512
 #endif
 
 inline PeakLoops peak_loops(aeth::SimdLevel level) {
 #if AETH_X86_64
-  if (level >= aeth::SimdLevel::avx512) return {avx512::multiply_add, avx512::read, 16};
+  if (level >= aeth::SimdLevel::avx512)
+    return {avx512::multiply_add, avx512::read, 16,
+            __builtin_cpu_supports("avx512bf16") ? avx512::dot_bf16 : nullptr,
+            __builtin_cpu_supports("avx512vnni") ? avx512::dot_int8 : nullptr};
   if (level == aeth::SimdLevel::avx2) return {avx2::multiply_add, avx2::read, 8};
 #endif
   (void)level;
@@ -178,12 +225,18 @@ class MachinePeak {
   MachinePeak(aeth::SimdLevel level, int threads) : loops_(peak_loops(level)), threads_(threads) {}
 
   /// GFLOP/s in FP32, two per multiply-add.
-  double compute() {
-    if (gflops_ > 0) return gflops_;
-    constexpr aeth::Index steps = 200000;
-    double const seconds = best([&](aeth::Index) { keep(loops_.multiply_add(steps, one_, tiny_)); });
-    double const flop = 2.0 * loops_.lanes * chains * static_cast<double>(steps) * threads_;
-    return gflops_ = flop / seconds * 1e-9;
+  double compute() { return rate(loops_.multiply_add, loops_.lanes * chains, fp32_); }
+
+  /// GFLOP/s of dot products of BF16 numbers, summed in FP32; 0 without an instruction for them.
+  double compute_bf16() { return rate(loops_.dot_bf16, 32 * dot_chains, bf16_); }
+
+  /// GOP/s of dot products of INT8 numbers, summed in INT32; 0 without an instruction for them.
+  double compute_int8() { return rate(loops_.dot_int8, 64 * dot_chains, int8_); }
+
+  /// The peak for operands of a precision of the library: with "bf16" that of BF16, where there is one.
+  double compute(std::string_view precision) {
+    double const narrow = precision == "bf16" ? compute_bf16() : 0;
+    return narrow > 0 ? narrow : compute();
   }
 
   /// GB/s when `bytes` are read again and again, each thread its part; from 256 MiB on no cache holds them.
@@ -201,6 +254,14 @@ class MachinePeak {
 
  private:
   static constexpr aeth::Index largest = aeth::Index{1} << 26;  // 256 MiB
+
+  /// 1e9 operations per second of a loop with so many multiply-adds per step; 0 without a loop.
+  double rate(MultiplyAddLoop loop, int multiply_adds, double& known) {
+    if (known > 0 || loop == nullptr) return known;
+    constexpr aeth::Index steps = 200000;
+    double const seconds = best([&](aeth::Index) { keep(loop(steps, one_, tiny_)); });
+    return known = 2e-9 * multiply_adds * static_cast<double>(steps) * threads_ / seconds;
+  }
 
   /// Least seconds of all samples, the first and unmeasured one excepted.
   template <class Body>
@@ -250,37 +311,43 @@ class MachinePeak {
   int threads_;
   aeth::Buffer<float> buffer_;
   std::map<aeth::Index, double> bandwidths_;
-  double gflops_ = 0;
+  double fp32_ = 0, bf16_ = 0, int8_ = 0;
   // Not known to the compiler, and such that the sums stay normal numbers.
   float volatile one_source_ = 0.999f, tiny_source_ = 1e-3f;
   float one_ = one_source_, tiny_ = tiny_source_;
 };
 
-/// The least time in which the machine could do it, and which of its limits that is.
+/// The least time in which the machine could do it with operands of this precision, and which of its limits that is.
 struct Limit {
   double seconds = 0;
   char const* by = "compute";
 };
-inline Limit limit_of(MachinePeak& peak, double flop, double bytes, double working_set) {
-  double const compute = flop * 1e-9 / peak.compute();
+inline Limit limit_of(MachinePeak& peak, std::string_view precision, double flop, double bytes,
+                      double working_set) {
+  double const compute = flop * 1e-9 / peak.compute(precision);
   double const memory = bytes > 0 ? bytes * 1e-9 / peak.bandwidth(working_set) : 0;
   return memory > compute ? Limit{memory, "memory"} : Limit{compute, "compute"};
+}
+
+inline void report_peak(Report& report, std::string const& bench, std::string const& config,
+                        std::string const& precision, std::string const& unit, double value, int threads,
+                        aeth::SimdLevel level) {
+  report.add({.bench = bench,
+              .config = config,
+              .precision = precision,
+              .unit = unit,
+              .value = value,
+              .least = value,
+              .most = value,
+              .samples = MachinePeak::samples},
+             threads, aeth::to_string(level));
 }
 
 /// A row for the multiply-adds. Made anew when a run ends, it shows whether the machine has changed
 /// meanwhile.
 inline void report_compute(Report& report, MachinePeak& peak, std::string const& config, int threads,
                            aeth::SimdLevel level) {
-  double const gflops = peak.compute();
-  report.add({.bench = "machine.multiply_add",
-              .config = config,
-              .precision = "fp32",
-              .unit = "GFLOP/s",
-              .value = gflops,
-              .least = gflops,
-              .most = gflops,
-              .samples = MachinePeak::samples},
-             threads, aeth::to_string(level));
+  report_peak(report, "machine.multiply_add", config, "fp32", "GFLOP/s", peak.compute(), threads, level);
 }
 
 /// Rows for the limits themselves: one thread and all, every level of the machine.
@@ -293,20 +360,14 @@ inline void report_peaks(Options const& o, Report& report) {
       MachinePeak peak(level, threads);
       report_compute(report, peak, "at the start", threads, level);
       if (level != o.level) continue;
+      if (double const bf16 = peak.compute_bf16(); bf16 > 0)
+        report_peak(report, "machine.dot_bf16", "at the start", "bf16", "GFLOP/s", bf16, threads, level);
+      if (double const int8 = peak.compute_int8(); int8 > 0)
+        report_peak(report, "machine.dot_int8", "at the start", "int8", "GOP/s", int8, threads, level);
       constexpr std::pair<char const*, double> sizes[] = {
           {"64 KiB", 0x1p16}, {"1 MiB", 0x1p20}, {"8 MiB", 0x1p23}, {"256 MiB", 0x1p28}};
-      for (auto const& [name, bytes] : sizes) {
-        double const rate = peak.bandwidth(bytes);
-        report.add({.bench = "machine.read",
-                    .config = name,
-                    .precision = "fp32",
-                    .unit = "GB/s",
-                    .value = rate,
-                    .least = rate,
-                    .most = rate,
-                    .samples = MachinePeak::samples},
-                   threads, aeth::to_string(level));
-      }
+      for (auto const& [name, bytes] : sizes)
+        report_peak(report, "machine.read", name, "fp32", "GB/s", peak.bandwidth(bytes), threads, level);
     }
 }
 

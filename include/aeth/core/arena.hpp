@@ -17,7 +17,8 @@ class Arena {
   /// A point to return to.
   struct Mark {
     std::size_t block = 0;
-    Index used = 0;
+    Index used = 0;   ///< bytes of that block
+    Index taken = 0;  ///< bytes of all takes before it, what blocks lose at their ends not counted
   };
 
   [[nodiscard]] Mark mark() const noexcept { return at_; }
@@ -29,10 +30,12 @@ class Arena {
     constexpr Index alignment = static_cast<Index>(buffer_alignment);
     Index const bytes = round_up(count * static_cast<Index>(sizeof(T)), alignment);
     while (at_.block < blocks_.size() && at_.used + bytes > blocks_[at_.block].size())
-      at_ = {at_.block + 1, 0};
+      at_ = {at_.block + 1, 0, at_.taken};
     if (at_.block == blocks_.size()) blocks_.emplace_back(max(bytes, smallest_block));
     std::byte* const first = blocks_[at_.block].data() + at_.used;
     at_.used += bytes;
+    at_.taken += bytes;
+    most_taken_ = max(most_taken_, at_.taken);
     return reinterpret_cast<T*>(first);
   }
 
@@ -52,6 +55,9 @@ class Arena {
     blocks_.emplace_back(max(bytes, smallest_block));
   }
 
+  /// Most bytes that were taken at once, in whole cache lines.
+  [[nodiscard]] Index most_taken() const noexcept { return most_taken_; }
+
   /// Bytes held, used or not.
   [[nodiscard]] Index capacity() const noexcept {
     Index total = 0;
@@ -64,6 +70,7 @@ class Arena {
 
   std::vector<Buffer<std::byte>> blocks_;
   Mark at_{};
+  Index most_taken_ = 0;
 };
 
 /// Releases, at the end of a scope, what the scope took from an arena.

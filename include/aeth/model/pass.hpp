@@ -152,6 +152,7 @@ class Pass {
 
   /// Scratch that lives until the next forward, for what surrounds the pass.
   [[nodiscard]] Arena& arena() { return arena_; }
+  [[nodiscard]] Arena const& arena() const { return arena_; }
 
  private:
   static void check(PassInput const& input) {

@@ -72,6 +72,9 @@ class Stepper {
     return {load_.data(), Model::moe_layers(), C.moe.experts};
   }
 
+  /// What the activations of batches were taken from.
+  [[nodiscard]] Arena const& activations() const { return pass_.arena(); }
+
  private:
   StepLoss run(data::Batch const& batch, LossOptions const& options, bool backward) {
     Index const depths = options.mtp_weight > 0.0 ? min<Index>(C.mtp_depth, batch.lookahead - 1) : 0;

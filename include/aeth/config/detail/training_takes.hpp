@@ -1,0 +1,305 @@
+/// Every take from an arena that a training step makes, replayed on plans: activations, and the backend's scratch.
+///
+/// legend   T tokens of a micro-batch · D width · H heads · Q query rank · C latent rank · N, R, U head sizes
+///          E experts · K per token · F expert width · V vocabulary · L layers
+#pragma once
+
+#include "aeth/config/layer_counts.hpp"
+#include "aeth/config/model_config.hpp"
+#include "aeth/config/training_types.hpp"
+#include "aeth/core/arena_plan.hpp"
+#include "aeth/core/math.hpp"
+
+namespace aeth::detail {
+
+/// Rows of logits that the loss holds at once: `loss::head_block_rows`.
+[[nodiscard]] constexpr Index head_rows(ModelConfig const& c) noexcept {
+  return max(min((Index{1} << 22) / c.vocab_size, Index{512}), Index{16});
+}
+
+/// The takes of a micro-batch, in the order of the layers; each function names the code that it follows.
+class ActivationTakes {
+ public:
+  constexpr ActivationTakes(ArenaPlan& arena, ModelConfig const& config, TrainingTypes const& types,
+                            Index rows, Index length)
+      : takes_(arena), c_(config), types_(types), rows_(rows), length_(length), tokens_(rows * length) {}
+
+  /// `train::Stepper::micro_batch`
+  constexpr void step() {
+    forward();
+    for (Index depth = 0; depth <= c_.mtp_depth; ++depth) exact(c_.dim);  // gradients of normed states
+    ArenaPlan::Mark const mark = takes_.mark();
+    takes_.take(min(head_rows(c_), length_) * c_.vocab_size, types_.exact);  // `loss::language_model_loss`
+    takes_.release(mark);
+    backward();
+  }
+
+ private:
+  constexpr void exact(Index width) { takes_.take(tokens_ * width, types_.exact); }
+  constexpr void narrow(Index width) { takes_.take(tokens_ * width, types_.activation); }
+  constexpr void integers(Index width) { takes_.take(tokens_ * width, 4); }
+
+  /// `Pass::forward`
+  constexpr void forward() {
+    for (Index layer = 0; layer <= c_.layers; ++layer) exact(c_.dim);
+    narrow(c_.dim);
+    exact(1);
+    for (int layer = 0; layer < c_.layers; ++layer) block(c_.is_moe_layer(layer));
+    for (Index depth = 0; depth < c_.mtp_depth; ++depth) mtp();
+  }
+
+  /// `nn::Mtp::reserve`
+  constexpr void mtp() {
+    exact(c_.dim);
+    narrow(Index{2} * c_.dim);
+    exact(c_.dim);
+    exact(c_.dim);
+    narrow(c_.dim);
+    for (int inverse = 0; inverse < 3; ++inverse) exact(1);
+    block(c_.moe.experts > 0);
+  }
+
+  /// `nn::Block::reserve` and `nn::Block::forward`
+  constexpr void block(bool has_experts) {
+    narrow(c_.dim);
+    exact(c_.dim);
+    narrow(c_.dim);
+    exact(1);
+    exact(1);
+    if (has_experts)
+      moe();
+    else
+      ffn(1, c_.ffn_dim);
+    mla();
+    takes_.take(rows_, types_.exact);
+    if (!has_experts) return;
+    ArenaPlan::Mark const mark = takes_.mark();
+    exact(c_.moe.experts);  // `nn::Router::forward`
+    takes_.release(mark);
+  }
+
+  /// `nn::FfnContext::reserve`
+  constexpr void ffn(Index rows_per_token, Index hidden) {
+    narrow(rows_per_token * 2 * hidden);
+    narrow(rows_per_token * hidden);
+  }
+
+  /// `nn::Moe::reserve`
+  constexpr void moe() {
+    Index const k = c_.moe.top_k;
+    exact(c_.moe.experts);
+    integers(k);
+    exact(k);
+    takes_.take(c_.moe.experts + 1, sizeof(Index));
+    integers(k);
+    integers(k);
+    narrow(k * c_.dim);
+    narrow(k * c_.dim);
+    ffn(k, c_.moe.hidden_dim);
+    if (c_.moe.shared > 0) ffn(1, Index{c_.moe.shared} * c_.moe.hidden_dim);
+  }
+
+  /// `nn::MlaContext::reserve`
+  constexpr void mla() {
+    MlaConfig const& m = c_.mla;
+    Index const heads = m.heads;
+    if (m.q_rank > 0) {
+      narrow(m.q_rank);
+      narrow(m.q_rank);
+      exact(1);
+    }
+    narrow(heads * m.qk_dim());
+    narrow(Index{m.kv_rank} + m.rope_dim);
+    narrow(m.kv_rank);
+    exact(1);
+    narrow(heads * (m.nope_dim + m.v_dim));
+    narrow(heads * m.v_dim);
+    exact(heads);
+    exact(heads);
+  }
+
+  /// `Pass::backward`
+  constexpr void backward() {
+    for (Index depth = 0; depth <= c_.mtp_depth; ++depth) exact(c_.dim);
+    for (Index depth = 0; depth < c_.mtp_depth; ++depth) {
+      exact(c_.dim);
+      ArenaPlan::Mark const mark = takes_.mark();
+      exact(Index{2} * c_.dim);
+      block_backward(c_.moe.experts > 0);
+      takes_.release(mark);
+    }
+    if (moe_layers(c_) > 0) block_backward(true);
+    if (dense_ffn_layers(c_) > 0) block_backward(false);
+  }
+
+  /// `nn::Block::backward`
+  constexpr void block_backward(bool has_experts) {
+    ArenaPlan::Mark const mark = takes_.mark();
+    exact(c_.dim);
+    ArenaPlan::Mark const inside = takes_.mark();
+    if (has_experts)
+      moe_backward();
+    else
+      ffn(1, c_.ffn_dim);
+    takes_.release(inside);
+    mla_backward();
+    takes_.release(mark);
+  }
+
+  /// `nn::Moe::backward` with a balance loss
+  constexpr void moe_backward() {
+    Index const k = c_.moe.top_k;
+    narrow(k * c_.dim);
+    narrow(k * c_.dim);
+    exact(k);
+    exact(c_.moe.experts);
+    ArenaPlan::Mark const mark = takes_.mark();
+    if (c_.moe.shared > 0) ffn(1, Index{c_.moe.shared} * c_.moe.hidden_dim);
+    takes_.release(mark);
+    ffn(k, c_.moe.hidden_dim);
+    takes_.release(mark);
+    exact(c_.moe.experts);
+  }
+
+  /// `nn::Mla::backward`
+  constexpr void mla_backward() {
+    MlaConfig const& m = c_.mla;
+    Index const heads = m.heads;
+    narrow(heads * m.v_dim);
+    narrow(heads * m.qk_dim());
+    narrow(heads * (m.nope_dim + m.v_dim));
+    narrow(Index{m.kv_rank} + m.rope_dim);
+    narrow(m.kv_rank);
+    if (m.q_rank == 0) return;
+    narrow(m.q_rank);
+    narrow(m.q_rank);
+  }
+
+  ArenaPlan& takes_;
+  ModelConfig const& c_;
+  TrainingTypes const& types_;
+  Index rows_, length_, tokens_;
+};
+
+/// The takes of one micro-batch's products from the backend's scratch: operands that are not in the type that products
+/// compute in, and results narrower than it, are copied. Each function names the code that it follows.
+class ScratchTakes {
+ public:
+  constexpr ScratchTakes(ArenaPlan& arena, ModelConfig const& config, TrainingTypes const& types,
+                         Index tokens, Index length)
+      : takes_(arena), c_(config), types_(types), tokens_(tokens), length_(length) {}
+
+  /// Layers of a kind take the same, so one of each: those with experts last, which backward meets first.
+  constexpr void step() {
+    if (dense_ffn_layers(c_) > 0) layer(false, false);
+    if (moe_layers(c_) > 0) layer(true, false);
+    mtp(false);
+    head();
+    mtp(true);
+    if (moe_layers(c_) > 0) layer(true, true);
+    if (dense_ffn_layers(c_) > 0) layer(false, true);
+  }
+
+ private:
+  constexpr void take(Index rows, Index width, bool copied) {
+    if (copied) takes_.take(rows * width, types_.operand);
+  }
+  constexpr bool is_operand(Index bytes) const { return bytes == types_.operand; }
+
+  /// `Cpu::linear`, or `Cpu::linear_weight_grad` and the product for the gradient of x. Bytes of an element of y, and
+  /// of the gradient of x.
+  constexpr void product(Index rows, Index in, Index out, Index y, Index dx, bool backward) {
+    ArenaPlan::Mark const mark = takes_.mark();
+    if (!backward) {
+      take(rows, in, !is_operand(types_.activation));
+      take(rows, out, y < types_.operand);
+      takes_.release(mark);
+      return;
+    }
+    take(rows, out, !is_operand(y));
+    take(rows, in, !is_operand(types_.activation));
+    takes_.release(mark);
+    take(rows, out, !is_operand(y));
+    take(rows, in, dx < types_.operand);
+    takes_.release(mark);
+  }
+
+  /// `nn::Block`
+  constexpr void layer(bool has_experts, bool backward) {
+    if (!backward) mla(false);
+    if (has_experts)
+      moe(backward);
+    else
+      ffn(1, c_.ffn_dim, types_.exact, backward);
+    if (backward) mla(true);
+  }
+
+  /// The projection of `nn::Mtp`
+  constexpr void mtp(bool backward) {
+    if (c_.mtp_depth > 0) product(tokens_, Index{2} * c_.dim, c_.dim, types_.exact, types_.exact, backward);
+  }
+
+  /// `nn::Ffn` or `nn::Experts`; bytes of an element of the result and of the input's gradient
+  constexpr void ffn(Index rows_per_token, Index hidden, Index y, bool backward) {
+    Index const rows = tokens_ * rows_per_token, a = types_.activation;
+    if (backward) product(rows, hidden, c_.dim, y, a, true);
+    product(rows, c_.dim, 2 * hidden, a, y, backward);
+    if (!backward) product(rows, hidden, c_.dim, y, a, false);
+  }
+
+  /// `nn::Moe`
+  constexpr void moe(bool backward) {
+    auto const shared = [&] {
+      if (c_.moe.shared > 0) ffn(1, Index{c_.moe.shared} * c_.moe.hidden_dim, types_.exact, backward);
+    };
+    auto const router = [&] {
+      product(tokens_, c_.dim, c_.moe.experts, types_.exact, types_.exact, backward);
+    };
+    backward ? shared() : router();
+    ffn(c_.moe.top_k, c_.moe.hidden_dim, types_.activation, backward);
+    backward ? router() : shared();
+  }
+
+  /// `nn::Mla`
+  constexpr void mla(bool backward) {
+    MlaConfig const& m = c_.mla;
+    Index const heads = m.heads, a = types_.activation, x = types_.exact, width = c_.dim;
+    auto const query = [&] {
+      bool const direct = m.q_rank == 0;
+      if (!direct && !backward) product(tokens_, width, m.q_rank, a, x, false);
+      product(tokens_, direct ? width : Index{m.q_rank}, heads * m.qk_dim(), a, direct ? x : a, backward);
+      if (!direct && backward) product(tokens_, width, m.q_rank, a, x, true);
+    };
+    auto const key_down = [&] { product(tokens_, width, Index{m.kv_rank} + m.rope_dim, a, x, backward); };
+    auto const key_up = [&] { product(tokens_, m.kv_rank, heads * (m.nope_dim + m.v_dim), a, a, backward); };
+    auto const out = [&] { product(tokens_, heads * m.v_dim, width, x, a, backward); };
+    if (!backward) {
+      query();
+      key_down();
+      key_up();
+      return out();
+    }
+    out();
+    ArenaPlan::Mark const mark = takes_.mark();
+    takes_.take(tokens_ * heads * m.rope_dim,
+                x);  // `Cpu::attention_backward`: rotary keys' gradients per head
+    takes_.release(mark);
+    key_up();
+    key_down();
+    query();
+  }
+
+  /// `loss::language_model_loss`
+  constexpr void head() {
+    Index const rows = min(head_rows(c_), length_);
+    product(rows, c_.dim, c_.vocab_size, types_.exact, types_.exact, false);
+    product(rows, c_.dim, c_.vocab_size, types_.exact, types_.exact, true);
+  }
+
+  ArenaPlan& takes_;
+  ModelConfig const& c_;
+  TrainingTypes const& types_;
+  Index tokens_, length_;
+};
+
+}  // namespace aeth::detail

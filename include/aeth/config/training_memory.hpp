@@ -1,0 +1,123 @@
+/// The memory of a training step, predicted from the configuration: weights and what belongs to them, the
+/// activations of a micro-batch, the backend's scratch.
+///
+/// Activations are counted as the contexts of `nn/` and the pass of `model/` take them from an arena, one by one;
+/// tests/unit/config/training_memory_test.cpp compares the bytes with an arena's own. Not counted are the text and the
+/// program. docs/explanation/training_memory.md has measurements beside predictions.
+///
+/// legend   T tokens of a micro-batch · D width · H heads · Q query rank · C latent rank · N, R, U head sizes
+///          E experts · K per token · F expert width · V vocabulary · L layers
+#pragma once
+
+#include "aeth/config/detail/training_takes.hpp"
+#include "aeth/config/layer_counts.hpp"
+#include "aeth/config/model_card.hpp"
+#include "aeth/config/model_config.hpp"
+#include "aeth/config/training_types.hpp"
+#include "aeth/core/arena_plan.hpp"
+#include "aeth/core/math.hpp"
+
+namespace aeth {
+
+/// Bytes of a training run, by their place.
+struct TrainingMemory {
+  Index weights = 0;
+  Index rounded = 0;
+  Index packed = 0;
+  Index gradients = 0;
+  Index moments = 0;
+  Index activations = 0;  ///< of forward, loss and backward
+  Index scratch = 0;      ///< of the backend: copies of operands, and attention's in each thread
+
+  [[nodiscard]] constexpr Index total() const noexcept {
+    return weights + rounded + packed + gradients + moments + activations + scratch;
+  }
+
+  friend constexpr bool operator==(TrainingMemory const&, TrainingMemory const&) = default;
+};
+
+namespace detail {
+
+/// Every matrix that products read: visit(out, in, copies), layer by layer.
+template <class Visit>
+constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcept {
+  Index const width = c.dim, heads = c.mla.heads;
+  auto const block = [&](Index count, bool has_experts) {
+    MlaConfig const& m = c.mla;
+    if (m.q_rank > 0) visit(Index{m.q_rank}, width, count);
+    visit(heads * m.qk_dim(), m.q_rank > 0 ? Index{m.q_rank} : width, count);
+    visit(Index{m.kv_rank} + m.rope_dim, width, count);
+    visit(heads * (m.nope_dim + m.v_dim), Index{m.kv_rank}, count);
+    visit(width, heads * m.v_dim, count);
+    auto const ffn = [&](Index hidden, Index copies) {
+      visit(2 * hidden, width, copies);
+      visit(width, hidden, copies);
+    };
+    if (!has_experts) return ffn(c.ffn_dim, count);
+    visit(Index{c.moe.experts}, width, count);
+    ffn(c.moe.hidden_dim, count * c.moe.experts);
+    if (c.moe.shared > 0) ffn(Index{c.moe.shared} * c.moe.hidden_dim, count);
+  };
+  block(dense_ffn_layers(c), false);
+  block(moe_layers(c), true);
+  visit(Index{c.vocab_size}, width, 1);
+  if (c.mtp_depth == 0) return;
+  visit(width, 2 * width, c.mtp_depth);
+  block(c.mtp_depth, c.moe.experts > 0);
+}
+
+/// Numbers of the packed copies: rows in sixteens. Attention's value matrices are there once more, head by head.
+[[nodiscard]] constexpr Index packed_numbers(ModelConfig const& c, TrainingTypes const& types) noexcept {
+  auto const size = [&](Index out, Index in) {
+    return round_up(out, Index{16}) * round_up(in, types.packed_group);
+  };
+  Index total = (Index{c.layers} + c.mtp_depth) * c.mla.heads * size(c.mla.v_dim, c.mla.kv_rank);
+  for_each_matrix(c, [&](Index out, Index in, Index copies) {
+    total += copies * (size(out, in) + (types.packed_twice ? size(in, out) : 0));
+  });
+  return total;
+}
+
+/// What `Cpu` reserves in each thread for attention over rows of `length` tokens (backend/cpu/attention.hpp), one
+/// mebibyte at least.
+[[nodiscard]] constexpr Index thread_scratch(ModelConfig const& c, TrainingTypes const& types,
+                                             Index length) noexcept {
+  constexpr Index tile = 48, product = 256 * (252 + 64) + 252 * 20;
+  Index const heads = Index{c.mla.qk_dim()} + c.mla.v_dim, keys = round_up(length, Index{64});
+  Index const numbers = keys * (3 * heads + 2 * tile) + tile * (heads + c.mla.qk_dim()) + product;
+  return max(numbers * types.exact, Index{1} << 20);
+}
+
+}  // namespace detail
+
+/// Bytes of activations of a micro-batch.
+struct ActivationBytes {
+  Index most_taken = 0;  ///< in use at the peak of a step
+  Index held = 0;        ///< by the arena, whose blocks are not full to their ends
+
+  friend constexpr bool operator==(ActivationBytes const&, ActivationBytes const&) = default;
+};
+
+[[nodiscard]] constexpr ActivationBytes activation_bytes(ModelConfig const& c, TrainingBatch const& batch,
+                                                         TrainingTypes const& types) {
+  ArenaPlan arena;
+  detail::ActivationTakes(arena, c, types, batch.rows_at_once(), batch.length).step();
+  return {arena.most_taken(), arena.capacity()};
+}
+
+/// The memory of `train::Trainer` on `Cpu` with so many threads. The configuration must be valid.
+[[nodiscard]] constexpr TrainingMemory training_memory(ModelConfig const& c, TrainingBatch const& batch,
+                                                       TrainingTypes const& types = {}, Index threads = 1) {
+  Index const weights = trainable_parameters(c);
+  ArenaPlan scratch;
+  detail::ScratchTakes(scratch, c, types, batch.rows_at_once() * batch.length, batch.length).step();
+  return {.weights = weights * types.master,
+          .rounded = weights * types.rounded,
+          .packed = detail::packed_numbers(c, types) * types.packed,
+          .gradients = weights * types.master,
+          .moments = weights * types.moments * types.master,
+          .activations = activation_bytes(c, batch, types).held,
+          .scratch = scratch.capacity() + threads * detail::thread_scratch(c, types, batch.length)};
+}
+
+}  // namespace aeth
