@@ -22,15 +22,14 @@ namespace aeth {
 /// Bytes of a training run, by their place.
 struct TrainingMemory {
   Index weights = 0;
-  Index rounded = 0;
-  Index packed = 0;
+  Index packed = 0;  ///< for forward and for backward
   Index gradients = 0;
   Index moments = 0;
   Index activations = 0;  ///< of forward, loss and backward
   Index scratch = 0;      ///< of the backend: copies of operands, and attention's in each thread
 
   [[nodiscard]] constexpr Index total() const noexcept {
-    return weights + rounded + packed + gradients + moments + activations + scratch;
+    return weights + packed + gradients + moments + activations + scratch;
   }
 
   friend constexpr bool operator==(TrainingMemory const&, TrainingMemory const&) = default;
@@ -38,7 +37,7 @@ struct TrainingMemory {
 
 namespace detail {
 
-/// Every matrix that products read: visit(out, in, copies), layer by layer.
+/// Every matrix that products read but the routers: visit(out, in, copies), layer by layer.
 template <class Visit>
 constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcept {
   Index const width = c.dim, heads = c.mla.heads;
@@ -54,7 +53,6 @@ constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcep
       visit(width, hidden, copies);
     };
     if (!has_experts) return ffn(c.ffn_dim, count);
-    visit(Index{c.moe.experts}, width, count);
     ffn(c.moe.hidden_dim, count * c.moe.experts);
     if (c.moe.shared > 0) ffn(Index{c.moe.shared} * c.moe.hidden_dim, count);
   };
@@ -66,26 +64,31 @@ constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcep
   block(c.mtp_depth, c.moe.experts > 0);
 }
 
-/// Numbers of the packed copies: rows in sixteens. Attention's value matrices are there once more, head by head.
-[[nodiscard]] constexpr Index packed_numbers(ModelConfig const& c, TrainingTypes const& types) noexcept {
-  auto const size = [&](Index out, Index in) {
-    return round_up(out, Index{16}) * round_up(in, types.packed_group);
+/// Bytes of the packed copies: rows in sixteens, the router's in its own type. Attention's key and value matrices are
+/// there once more, head by head.
+[[nodiscard]] constexpr Index packed_bytes(ModelConfig const& c, TrainingTypes const& types) noexcept {
+  auto const size = [](Index out, Index in, Index group) {
+    return round_up(out, Index{16}) * round_up(in, group);
   };
-  Index total = (Index{c.layers} + c.mtp_depth) * c.mla.heads * size(c.mla.v_dim, c.mla.kv_rank);
+  Index const layers = Index{c.layers} + c.mtp_depth, group = types.packed_group;
+  Index total = layers * c.mla.heads *
+                (size(c.mla.v_dim, c.mla.kv_rank, group) + size(c.mla.kv_rank, c.mla.nope_dim, group)) *
+                types.packed;
   for_each_matrix(c, [&](Index out, Index in, Index copies) {
-    total += copies * (size(out, in) + (types.packed_twice ? size(in, out) : 0));
+    total += copies * (size(out, in, group) + size(in, out, group)) * types.packed;
   });
-  return total;
+  Index const router = size(c.moe.experts, c.dim, 1) + size(c.dim, c.moe.experts, 1);
+  return total + (moe_layers(c) + (c.moe.experts > 0 ? c.mtp_depth : 0)) * router * types.exact;
 }
 
 /// What `Cpu` reserves in each thread for attention over rows of `length` tokens (backend/cpu/attention.hpp), one
 /// mebibyte at least.
 [[nodiscard]] constexpr Index thread_scratch(ModelConfig const& c, TrainingTypes const& types,
                                              Index length) noexcept {
-  constexpr Index tile = 48, product = 256 * (252 + 64) + 252 * 20;
-  Index const heads = Index{c.mla.qk_dim()} + c.mla.v_dim, keys = round_up(length, Index{64});
-  Index const numbers = keys * (3 * heads + 2 * tile) + tile * (heads + c.mla.qk_dim()) + product;
-  return max(numbers * types.exact, Index{1} << 20);
+  constexpr Index tile = 48, product = (256 + 8) * 252 + 256 * 64 + 252 * (16 + 64);
+  Index const d = round_up(Index{c.mla.qk_dim()}, Index{64}), u = round_up(Index{c.mla.v_dim}, Index{64});
+  Index const numbers = round_up(length, Index{64}) * 4 * (d + u + tile) + tile * (2 * d + u) + product;
+  return max(numbers * types.exact + 16 * 64, Index{1} << 20);
 }
 
 }  // namespace detail
@@ -112,8 +115,7 @@ struct ActivationBytes {
   ArenaPlan scratch;
   detail::ScratchTakes(scratch, c, types, batch.rows_at_once() * batch.length, batch.length).step();
   return {.weights = weights * types.master,
-          .rounded = weights * types.rounded,
-          .packed = detail::packed_numbers(c, types) * types.packed,
+          .packed = detail::packed_bytes(c, types),
           .gradients = weights * types.master,
           .moments = weights * types.moments * types.master,
           .activations = activation_bytes(c, batch, types).held,

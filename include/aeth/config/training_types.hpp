@@ -7,28 +7,23 @@ namespace aeth {
 
 /// Bytes of one number in each of its roles; `training_types` knows those of a precision policy.
 struct TrainingTypes {
-  Index master = 4;           ///< weights as the optimizer sees them, gradients, moments
-  Index rounded = 0;          ///< a copy of all weights, rounded for the forward pass; 0 = none
-  Index packed = 4;           ///< the copy of the matrices that products read
-  Index packed_group = 1;     ///< numbers of the copy that lie together: the inner extent is rounded up to it
-  bool packed_twice = false;  ///< a second copy, transposed, for the gradients of inputs
-  Index activation = 4;       ///< inputs and outputs of products, and their gradients
-  Index exact = 4;            ///< residual stream, norms, router, logits
-  Index operand = 4;          ///< in which products compute: operands of another size are copied first
-  Index moments = 2;          ///< of the optimizer, per weight
+  Index master = 4;        ///< weights as the optimizer sees them, gradients, moments
+  Index packed = 4;        ///< both copies of the matrices that products read, and operands of products
+  Index packed_group = 1;  ///< numbers of the copy that lie together: the inner extent is rounded up to it
+  Index activation = 4;    ///< inputs and outputs of products, and their gradients
+  Index exact = 4;         ///< residual stream, norms, router, logits
+  Index moments = 2;       ///< of the optimizer, per weight
 };
 
-/// The types of a precision policy of `numeric/precision.hpp`. With narrow weights the model keeps a rounded copy in
-/// the master type, from which the packed one is made in that type, and products widen their operands.
+/// The types of a precision policy of `numeric/precision.hpp`.
 template <class P>
 [[nodiscard]] constexpr TrainingTypes training_types() noexcept {
-  constexpr Index master = sizeof(typename P::Master);
-  return {.master = master,
-          .rounded = sizeof(typename P::Weight) == sizeof(typename P::Master) ? 0 : master,
-          .packed = master,
+  constexpr Index weight = sizeof(typename P::Weight);
+  return {.master = sizeof(typename P::Master),
+          .packed = weight,
+          .packed_group = weight == 2 ? 2 : 1,
           .activation = sizeof(typename P::Activation),
-          .exact = sizeof(typename P::Exact),
-          .operand = master};
+          .exact = sizeof(typename P::Exact)};
 }
 
 /// What goes through a model at once.

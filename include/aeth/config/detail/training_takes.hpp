@@ -182,7 +182,7 @@ class ActivationTakes {
 };
 
 /// The takes of one micro-batch's products from the backend's scratch: operands that are not in the type that products
-/// compute in, and results narrower than it, are copied. Each function names the code that it follows.
+/// take them in are copied. Each function names the code that it follows.
 class ScratchTakes {
  public:
   constexpr ScratchTakes(ArenaPlan& arena, ModelConfig const& config, TrainingTypes const& types,
@@ -201,27 +201,27 @@ class ScratchTakes {
   }
 
  private:
-  constexpr void take(Index rows, Index width, bool copied) {
-    if (copied) takes_.take(rows * width, types_.operand);
+  /// A copy of an operand of other size than those of the product.
+  constexpr void convert(Index rows, Index width, Index bytes, Index operand) {
+    if (bytes != operand) takes_.take(rows * width, operand);
   }
-  constexpr bool is_operand(Index bytes) const { return bytes == types_.operand; }
 
-  /// `Cpu::linear`, or `Cpu::linear_weight_grad` and the product for the gradient of x. Bytes of an element of y, and
-  /// of the gradient of x.
-  constexpr void product(Index rows, Index in, Index out, Index y, Index dx, bool backward) {
+  /// `Cpu::linear`, or `Cpu::linear_weight_grad` and the product for the gradient of x. y: bytes of its elements.
+  constexpr void product(Index rows, Index in, Index out, Index y, Index operand, bool backward) {
     ArenaPlan::Mark const mark = takes_.mark();
     if (!backward) {
-      take(rows, in, !is_operand(types_.activation));
-      take(rows, out, y < types_.operand);
+      convert(rows, in, types_.activation, operand);
       takes_.release(mark);
       return;
     }
-    take(rows, out, !is_operand(y));
-    take(rows, in, !is_operand(types_.activation));
+    convert(rows, out, y, operand);
+    convert(rows, in, types_.activation, operand);
     takes_.release(mark);
-    take(rows, out, !is_operand(y));
-    take(rows, in, dx < types_.operand);
+    convert(rows, out, y, operand);
     takes_.release(mark);
+  }
+  constexpr void product(Index rows, Index in, Index out, Index y, bool backward) {
+    product(rows, in, out, y, types_.packed, backward);
   }
 
   /// `nn::Block`
@@ -236,15 +236,15 @@ class ScratchTakes {
 
   /// The projection of `nn::Mtp`
   constexpr void mtp(bool backward) {
-    if (c_.mtp_depth > 0) product(tokens_, Index{2} * c_.dim, c_.dim, types_.exact, types_.exact, backward);
+    if (c_.mtp_depth > 0) product(tokens_, Index{2} * c_.dim, c_.dim, types_.exact, backward);
   }
 
-  /// `nn::Ffn` or `nn::Experts`; bytes of an element of the result and of the input's gradient
+  /// `nn::Ffn` or `nn::Experts`; y: bytes of an element of the result
   constexpr void ffn(Index rows_per_token, Index hidden, Index y, bool backward) {
     Index const rows = tokens_ * rows_per_token, a = types_.activation;
-    if (backward) product(rows, hidden, c_.dim, y, a, true);
-    product(rows, c_.dim, 2 * hidden, a, y, backward);
-    if (!backward) product(rows, hidden, c_.dim, y, a, false);
+    if (backward) product(rows, hidden, c_.dim, y, true);
+    product(rows, c_.dim, 2 * hidden, a, backward);
+    if (!backward) product(rows, hidden, c_.dim, y, false);
   }
 
   /// `nn::Moe`
@@ -266,13 +266,13 @@ class ScratchTakes {
     Index const heads = m.heads, a = types_.activation, x = types_.exact, width = c_.dim;
     auto const query = [&] {
       bool const direct = m.q_rank == 0;
-      if (!direct && !backward) product(tokens_, width, m.q_rank, a, x, false);
-      product(tokens_, direct ? width : Index{m.q_rank}, heads * m.qk_dim(), a, direct ? x : a, backward);
-      if (!direct && backward) product(tokens_, width, m.q_rank, a, x, true);
+      if (!direct && !backward) product(tokens_, width, m.q_rank, a, false);
+      product(tokens_, direct ? width : Index{m.q_rank}, heads * m.qk_dim(), a, backward);
+      if (!direct && backward) product(tokens_, width, m.q_rank, a, true);
     };
-    auto const key_down = [&] { product(tokens_, width, Index{m.kv_rank} + m.rope_dim, a, x, backward); };
-    auto const key_up = [&] { product(tokens_, m.kv_rank, heads * (m.nope_dim + m.v_dim), a, a, backward); };
-    auto const out = [&] { product(tokens_, heads * m.v_dim, width, x, a, backward); };
+    auto const key_down = [&] { product(tokens_, width, Index{m.kv_rank} + m.rope_dim, a, backward); };
+    auto const key_up = [&] { product(tokens_, m.kv_rank, heads * (m.nope_dim + m.v_dim), a, backward); };
+    auto const out = [&] { product(tokens_, heads * m.v_dim, width, x, backward); };
     if (!backward) {
       query();
       key_down();
@@ -292,8 +292,8 @@ class ScratchTakes {
   /// `loss::language_model_loss`
   constexpr void head() {
     Index const rows = min(head_rows(c_), length_);
-    product(rows, c_.dim, c_.vocab_size, types_.exact, types_.exact, false);
-    product(rows, c_.dim, c_.vocab_size, types_.exact, types_.exact, true);
+    product(rows, c_.dim, c_.vocab_size, types_.exact, false);
+    product(rows, c_.dim, c_.vocab_size, types_.exact, true);
   }
 
   ArenaPlan& takes_;
