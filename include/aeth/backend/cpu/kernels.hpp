@@ -37,10 +37,11 @@ namespace aeth::cpu {
 inline constexpr Index matmul_panel = 64;  ///< columns of a packed panel; the last one may be narrower
 inline constexpr Index matmul_k_block =
     256;                                   ///< steps of k for which a panel stays in the first cache levels
-inline constexpr Index matmul_rows = 252;  ///< rows whose copies stay in the second one: a multiple of six
+inline constexpr Index matmul_group = 48;  ///< rows of A that are copied side by side: of any register tile's
+inline constexpr Index matmul_rows = 5 * matmul_group;  ///< whose copies stay in the second cache level
 /// Elements of scratch of a product on one thread: copies of A's columns and of a panel of B, an edge of C, and a
 /// panel of C before it is rounded.
-inline constexpr Index matmul_copied_a = matmul_k_block * matmul_rows + matmul_rows * 8;
+inline constexpr Index matmul_copied_a = matmul_k_block * matmul_rows;
 inline constexpr Index matmul_copied_b = matmul_k_block * matmul_panel;
 inline constexpr Index matmul_scratch = matmul_copied_a + matmul_copied_b + matmul_rows * (16 + matmul_panel);
 

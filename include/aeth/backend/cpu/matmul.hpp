@@ -14,14 +14,15 @@ struct MatmulTasks {
   Index rows, columns, row_tiles, column_tiles;
 
   template <class X, class Y>
-  MatmulTasks(MatmulJob<X, Y> const& job, Index threads)
+  MatmulTasks(MatmulJob<X, Y> const& job, Index jobs, Index threads)
       : rows(even(job.rows, matmul_rows, 6)),
         columns(matmul_panel),
         row_tiles(ceil_div(job.rows, max(rows, Index{1}))) {
     // Columns of A are copied once per task, so many columns of C should use them, as long as all threads have work.
+    auto const busy = [&](Index tiles) { return tiles * jobs >= 4 * threads || tiles * jobs % threads == 0; };
     if (job.a.columns && job.b_row != 0)
-      while (columns < task_panels * matmul_panel &&
-             row_tiles * ceil_div(job.columns, 2 * columns) >= 4 * threads)
+      while (columns < min(task_panels * matmul_panel, job.columns) &&
+             busy(row_tiles * ceil_div(job.columns, 2 * columns)))
         columns *= 2;
     column_tiles = ceil_div(job.columns, columns);
   }
@@ -43,7 +44,7 @@ void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
   Index* const first_task = scratch_.take<Index>(count + 1);
   first_task[0] = 0;
   for (Index j = 0; j < count; ++j)
-    first_task[j + 1] = first_task[j] + cpu::MatmulTasks(jobs[j], threads()).count();
+    first_task[j + 1] = first_task[j] + cpu::MatmulTasks(jobs[j], count, threads()).count();
   for (Arena& arena : thread_scratch_) arena.reserve(cpu::matmul_scratch * static_cast<Index>(sizeof(T)));
   bool const accumulate = write == Write::accumulate;
   parallel(first_task[count], [&](Index task, int thread) {
@@ -53,7 +54,7 @@ void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
       (first_task[middle] <= task ? low : high) = middle;
     }
     MatmulJob<X, Y> const& job = jobs[low];
-    cpu::MatmulTasks const tasks(job, threads());
+    cpu::MatmulTasks const tasks(job, count, threads());
     Index const row = (task - first_task[low]) % tasks.row_tiles * tasks.rows,
                 column = (task - first_task[low]) / tasks.row_tiles * tasks.columns;
     bool const packed = job.b_row == 0;

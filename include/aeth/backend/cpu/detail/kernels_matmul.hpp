@@ -61,12 +61,17 @@ inline void matmul_tile(Index steps, X const* a, Index a_row, Index a_step, X co
   }
 }
 
-/// A's rows as register tiles read them: element of row r, step k of a tile at tile[r · row + k · step], tiles
-/// `tile` apart.
+/// A's rows as register tiles read them, in groups of matmul_group: element of row r, step k at at(r)[k · step].
 template <class X>
 struct LeftTiles {
   X const* data;
-  Index row, step, tile;
+  Index row, step, group;  ///< distances
+
+  [[nodiscard]] X const* at(Index r) const {
+    return data + r / matmul_group * group + r % matmul_group * row;
+  }
+  /// Whether rows of different groups are as far apart as those of one.
+  [[nodiscard]] bool even() const { return group == matmul_group * row; }
 };
 
 /// All rows of one strip of V·16 columns.
@@ -74,57 +79,57 @@ template <class P, unsigned V, class T, class X>
 inline void matmul_strip(Index rows, Index steps, LeftTiles<X> a, X const* b, Index b_step, T* c, Index ldc,
                          bool accumulate) {
   constexpr unsigned most = P::rows;
+  static_assert(matmul_group % most == 0);
   // A small tile waits for B more than it computes: eight rows take less time as 4 + 4 than as 6 + 2.
   Index full = rows / most * most;
-  if (most == 6 && rows - full == 2 && full > 0 && a.tile == most * a.row) full -= most;
+  if (most == 6 && rows - full == 2 && full > 0 && (a.even() || full % matmul_group != 0)) full -= most;
   Index row = 0;
-  for (; row < full; row += most, a.data += a.tile)
-    matmul_tile<P, most, V>(steps, a.data, a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
+  for (; row < full; row += most)
+    matmul_tile<P, most, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
   if constexpr (most > 4)
-    for (; row + 4 <= rows; row += 4, a.data += 4 * a.row)
-      matmul_tile<P, 4, V>(steps, a.data, a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
+    for (; row + 4 <= rows; row += 4)
+      matmul_tile<P, 4, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
   if constexpr (most > 2)
-    for (; row + 2 <= rows; row += 2, a.data += 2 * a.row)
-      matmul_tile<P, 2, V>(steps, a.data, a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
-  for (; row < rows; ++row, a.data += a.row)
-    matmul_tile<P, 1, V>(steps, a.data, a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
+    for (; row + 2 <= rows; row += 2)
+      matmul_tile<P, 2, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
+  for (; row < rows; ++row)
+    matmul_tile<P, 1, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
 }
 
-/// A, given by columns, as tiles of `Tile` rows one after another in `to`: contiguous in k, then in rows.
-template <Index Tile, class L, class X>
+/// A, given by columns, in groups of rows one after another in `to`: in each, all rows of a step lie together.
+template <class L, class X>
 inline LeftTiles<X> copy_columns(X* to, X const* from, Index from_stride, Index rows, Index depth) {
-  constexpr Index step = Product<L, X>::step;
+  constexpr Index step = Product<L, X>::step, group = matmul_group;
   Index const steps = ceil_div(depth, step);
-  Index const tile =
-      step * (Tile * steps + 16);  // no power of two, which would send all tiles to the same cache sets
-  for (Index k = 0; k < steps; ++k) {
-    X const* line = from + k * step * from_stride;
-    alignas(64) X pairs[to_size(step * round_up(matmul_rows, Index{16}))];
-    if constexpr (step == 2) {
-      X const* const second = k * step + 1 < depth ? line + from_stride : nullptr;
-      for_lanes(rows, [&](Index i, Index n) {
-        store_pairs<L>(second ? second + i : nullptr, line + i, n, pairs + 2 * i, minus_zero);
-      });
-      line = pairs;
+  for (Index r = 0; r < rows; r += group) {
+    Index const count = (aeth::min)(group, rows - r);
+    X* line = to + r * step * steps;
+    for (Index k = 0; k < steps; ++k, line += group * step) {
+      X const* const first = from + k * step * from_stride + r;
+      if constexpr (step == 2) {
+        X const* const second = k * step + 1 < depth ? first + from_stride : nullptr;
+        Index i = 0;
+        if (second)
+          for (; i + 16 <= count; i += 16) interleave(second + i, first + i, line + 2 * i);
+        for (; i < count; i += 16)
+          store_pairs<L>(second ? second + i : nullptr, first + i, (aeth::min)(Index{16}, count - i),
+                         line + 2 * i, minus_zero);
+      } else {
+        for_lanes(count, [=](Index i, Index n) { load_lanes<L>(first + i, n).store(line + i); });
+      }
     }
-    X* column = to + k * Tile * step;
-    Index r = 0;
-    for (; r + Tile <= rows; r += Tile, column += tile)
-      std::memcpy(column, line + r * step, sizeof(X) * to_size(Tile * step));
-    std::memcpy(column, line + r * step, sizeof(X) * to_size((rows - r) * step));
   }
-  return {to, step, Tile * step, tile};
+  return {to, step, group * step, group * step * steps};
 }
 
 /// Rows of an odd number of BF16 elements, completed to pairs.
 template <class X>
-inline LeftTiles<X> copy_odd_rows(X* to, X const* from, Index from_stride, Index rows, Index depth,
-                                  Index tile) {
+inline LeftTiles<X> copy_odd_rows(X* to, X const* from, Index from_stride, Index rows, Index depth) {
   for (Index r = 0; r < rows; ++r) {
     std::memcpy(to + r * (depth + 1), from + r * from_stride, sizeof(X) * to_size(depth));
     to[r * (depth + 1) + depth] = minus_zero;
   }
-  return {to, depth + 1, 2, tile * (depth + 1)};
+  return {to, depth + 1, 2, matmul_group * (depth + 1)};
 }
 
 /// Row-major B [depth, columns] as products read a panel: `width` columns, a multiple of 16, with zeros after the
@@ -191,11 +196,11 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
       Index const part = (aeth::min)(k_block, depth - k), steps = ceil_div(part, step);
       LeftTiles<X> left{a.data + r0 * (a.columns ? 1 : a.stride) + k * (a.columns ? a.stride : 1),
                         a.columns ? 1 : a.stride, a.columns ? a.stride : step, 0};
-      left.tile = tile * left.row;
+      left.group = matmul_group * left.row;
       if (a.columns && (step == 2 || (tile > 2 && a.stride > panel)))
-        left = copy_columns<tile, L>(copied_a, left.data, a.stride, height, part);
+        left = copy_columns<L>(copied_a, left.data, a.stride, height, part);
       else if constexpr (step == 2)
-        if (part % 2 != 0) left = copy_odd_rows(copied_a, left.data, a.stride, height, part, tile);
+        if (part % 2 != 0) left = copy_odd_rows(copied_a, left.data, a.stride, height, part);
       bool const add = accumulate || k > 0;
       for (Index j0 = 0; j0 < columns; j0 += panel) {
         Index const width = (aeth::min)(panel, columns - j0), whole = width / 16 * 16;
