@@ -113,7 +113,7 @@ class Model {
 
   /// Gives up the master weights that products read in packed form, gradients, and all that only backward reads: what
   /// is left infers as before. The model can no longer be saved, changed or trained.
-  void release_masters() {
+  [[gnu::cold]] void release_masters() {
     auto const stays = [](nn::ParameterKind kind) {
       return kind == nn::ParameterKind::norm || kind == nn::ParameterKind::embedding;
     };
@@ -139,7 +139,7 @@ class Model {
 
   /// Refreshes only what is complete with the master weights [begin, end), those before them being final: so a
   /// model can be prepared while it is loaded.
-  void prepare(Index begin, Index end) {
+  [[gnu::cold]] void prepare(Index begin, Index end) {
     require_masters();
     for_each_packed([&]<class W>(nn::PackedWeights<Master, W>& w) {
       for (Index copy = 0; copy < w.copies; ++copy)
@@ -149,7 +149,7 @@ class Model {
 
   /// Makes room for gradients, zeroed, and for the forms of weights that backward reads; without it the model only
   /// infers.
-  void enable_gradients() {
+  [[gnu::cold]] void enable_gradients() {
     require_masters();
     if (!gradients_.empty()) return;
     gradients_ = Buffer<Master>(weights_.size());
@@ -222,7 +222,7 @@ class Model {
 
   /// Gives the packed weights that inference needs, or those that training needs beside them, their places in a
   /// buffer, each at the begin of a cache line.
-  Buffer<std::byte> place_packed(bool training) {
+  [[gnu::cold]] Buffer<std::byte> place_packed(bool training) {
     Buffer<std::byte> buffer;
     Index bytes = 0;
     auto const visit = [&]<class W>(nn::PackedWeights<Master, W>& w) {

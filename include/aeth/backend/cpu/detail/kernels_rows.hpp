@@ -43,25 +43,36 @@ inline void exchange_all(L (&x)[16]) {
   for (int i = 0; i < 16; ++i)
     if ((i & D) == 0) exchange<D>(x[i], x[i + D]);
 }
+template <class L>
+inline void transpose_block(L (&x)[16]) {
+  exchange_all<8>(x);
+  exchange_all<4>(x);
+  exchange_all<2>(x);
+  exchange_all<1>(x);
+}
 
 /// to[j · to_stride + i] = from[i · from_stride + j] for i < rows, j < columns. Rows of `to` are written in whole
 /// vectors of 16, with zeros after the last element.
 template <class L, class X, class T = typename L::Scalar>
 inline void transpose(T* to, Index to_stride, X const* from, Index from_stride, Index rows, Index columns) {
   for (Index i = 0; i < rows; i += 16)
-    for_lanes(columns, [=](Index j, Index n) {
+    for (Index j = 0; j < columns; j += 16) {
+      Index const height = (aeth::min)(Index{16}, rows - i), width = (aeth::min)(Index{16}, columns - j);
+      X const* block = from + i * from_stride + j;
+      Index stride = from_stride;
+      X edge[16][16];
+      if (height < 16 || width < 16) {
+        for (Index r = 0; r < 16; ++r)
+          for (Index c = 0; c < 16; ++c)
+            edge[r][c] = r < height && c < width ? block[r * from_stride + c] : X();
+        block = edge[0];
+        stride = 16;
+      }
       L x[16];
-      AETH_UNROLL
-      for (Index r = 0; r < 16; ++r)
-        x[r] = r < rows - i ? load_lanes<L>(from + (i + r) * from_stride + j, n) : L::set(T(0));
-      exchange_all<8>(x);
-      exchange_all<4>(x);
-      exchange_all<2>(x);
-      exchange_all<1>(x);
-      AETH_UNROLL
-      for (Index c = 0; c < 16; ++c)
-        if (c < n) x[c].store(to + (j + c) * to_stride + i);
-    });
+      for (Index r = 0; r < 16; ++r) x[r] = L::load(block + r * stride);
+      transpose_block(x);
+      for (Index c = 0; c < width; ++c) x[c].store(to + (j + c) * to_stride + i);
+    }
 }
 
 /// to[2i], to[2i+1] = low[i], high[i] for i < n ≤ 16, rounded to BF16; anything up to sixteen pairs. A null row
@@ -89,10 +100,7 @@ inline void transpose_pairs(bf16* to, Index to_stride, X const* from, Index from
       L x[16];
       AETH_UNROLL
       for (int r = 0; r < 16; ++r) x[r] = L::load_words(lines[r]);
-      exchange_all<8>(x);
-      exchange_all<4>(x);
-      exchange_all<2>(x);
-      exchange_all<1>(x);
+      transpose_block(x);
       Index const pairs = ceil_div(columns - j, Index{2});
       AETH_UNROLL
       for (int c = 0; c < 16; ++c)
