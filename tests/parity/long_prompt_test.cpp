@@ -1,6 +1,7 @@
 // Prompts longer than the tiles that attention works in: however they are cut, whatever else is in the batch, in
 // which order, and on however many threads, logits keep their bits; but for decoding in the absorbed form they are
 // those of training.
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -97,6 +98,26 @@ Logits<Model> training_logits(Model& model, std::vector<std::vector<std::int32_t
   for (std::size_t i = 0; i < prompts.size(); ++i)
     out.emplace_back(all.begin() + batch.sequences[i] * vocab, all.begin() + batch.sequences[i + 1] * vocab);
   return out;
+}
+
+/// All ways on every SIMD level, against the best.
+template <ModelConfig C, class P>
+void check_levels() {
+  using TestModel = Model<C, P, Cpu>;
+  auto const prompts = make_prompts<TestModel>();
+  for (Way const& way : ways) {
+    Logits<TestModel> wanted;
+    for (auto level = std::rbegin(all_simd_levels); level != std::rend(all_simd_levels); ++level) {
+      if (*level > best_simd_level()) continue;
+      Cpu cpu(2, *level);
+      TestModel model(cpu);
+      test::randomize(model, 7);
+      auto const seen = run_session(model, prompts, {0, 1, 2, 5}, std::vector<Index>(sequences, 50), way);
+      if (wanted.empty()) wanted = seen;
+      INFO(way.name << ", " << to_string(*level));
+      for (std::size_t i = 0; i < sequences; ++i) CHECK(test::same_bits(seen[i], wanted[i]));
+    }
+  }
 }
 
 template <ModelConfig C, class P>
@@ -200,6 +221,11 @@ TEST_CASE(
     "parity: long prompts have the same bits in any chunks, company, order and number of threads, bf16") {
   check_long_prompts<low_rank, Bf16>("compressed queries, bf16", 0.5);
   check_long_prompts<full_rank, Bf16>("full-rank queries, bf16", 0.5);
+}
+
+TEST_CASE("parity: prompts and decoding have the same bits on every level") {
+  check_levels<low_rank, Fp32>();
+  check_levels<low_rank, Bf16>();
 }
 
 TEST_CASE("parity: log-probabilities of long documents equal those of training bit for bit") {

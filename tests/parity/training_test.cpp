@@ -1,4 +1,4 @@
-// Whole optimizer steps leave the same bits with any number of threads and however a batch is cut: weights,
+// Whole optimizer steps leave the same bits with any number of threads, on any SIMD level and however a batch is cut: weights,
 // moments, selection biases, losses and gradient norms.
 #include <string>
 #include <vector>
@@ -38,10 +38,10 @@ struct Outcome {
 };
 
 template <ModelConfig C, class P>
-auto train_model(int threads, Index micro_rows) {
+auto train_model(int threads, Index micro_rows, SimdLevel level = best_simd_level()) {
   using TestModel = Model<C, P>;
   auto const training = make_corpus(C.vocab_size, 1), validation = make_corpus(C.vocab_size, 2);
-  Cpu cpu(threads);
+  Cpu cpu(threads, level);
   TestModel model(cpu);
   model.initialize(4);
   train::TrainerOptions options;
@@ -76,22 +76,30 @@ void check_training(std::string const& name) {
   CHECK(wanted.reported[1] > 0.0);                         // with MTP
   CHECK(wanted.reported[2] > 0.0);                         // and with experts that are balanced,
   CHECK(test::largest_magnitude(wanted.biases) > 0.0);     // by both means
+  auto const check_same = [&](auto const& other) {
+    CHECK(test::same_bits(other.weights, wanted.weights));
+    CHECK(test::same_bits(other.first, wanted.first));
+    CHECK(test::same_bits(other.second, wanted.second));
+    CHECK(test::same_bits(other.biases, wanted.biases));
+    CHECK(test::same_bits(other.reported, wanted.reported));
+  };
+  for (SimdLevel const level : all_simd_levels) {
+    if (level >= best_simd_level()) continue;
+    INFO(name << ", " << to_string(level));
+    check_same(train_model<C, P>(2, 0, level));
+  }
   for (int threads = 1; threads <= 4; ++threads)
     for (Index const micro_rows : {Index{0}, Index{1}, Index{2}}) {
       if (threads == 1 && micro_rows == 0) continue;
       INFO(name << ", " << threads << " threads, micro_rows " << micro_rows);
-      auto const other = train_model<C, P>(threads, micro_rows);
-      CHECK(test::same_bits(other.weights, wanted.weights));
-      CHECK(test::same_bits(other.first, wanted.first));
-      CHECK(test::same_bits(other.second, wanted.second));
-      CHECK(test::same_bits(other.biases, wanted.biases));
-      CHECK(test::same_bits(other.reported, wanted.reported));
+      check_same(train_model<C, P>(threads, micro_rows));
     }
 }
 
 }  // namespace
 
-TEST_CASE("parity: optimizer steps leave the same bits for 1 to 4 threads and all micro-batches") {
+TEST_CASE(
+    "parity: optimizer steps leave the same bits for 1 to 4 threads, all levels and all micro-batches") {
   check_training<presets::tiny, Fp32>("tiny, fp32");
   check_training<test::odd_v3, Fp32>("odd sizes, two MTP modules, fp32");
   check_training<test::odd_v3, Bf16>("odd sizes, two MTP modules, bf16");
