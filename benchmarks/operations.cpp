@@ -83,6 +83,12 @@ class Operations {
     matrix_products("router", d, c_.moe.experts);
     matrix_products("head", d, c_.vocab_size, aeth::min(tokens_, Index{256}));
     matrix_products("o, one row", Index{heads} * c_.mla.v_dim, d, 1);
+    for (Index const rows : {32, 128}) {
+      if (tokens_ <= rows) continue;
+      matrix_products("q_b", c_.mla.q_rank, heads * c_.mla.qk_dim(), rows);
+      matrix_products("o", Index{heads} * c_.mla.v_dim, d, rows);
+      matrix_products("ffn_up", d, Index{2} * c_.ffn_dim, rows);
+    }
     expert_products("experts_up", d, Index{2} * c_.moe.hidden_dim);
     expert_products("experts_down", c_.moe.hidden_dim, d);
     pack();
