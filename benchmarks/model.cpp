@@ -6,8 +6,7 @@
 // a step must read, at the bandwidth with which a buffer of their size can be read. So the share of the limit of a
 // training step is what is often called model FLOPs utilisation.
 //
-// The peer models are those in whose shape other engines were measured. Their deep caches hold zeros: no operation's
-// time depends on the values.
+// The peer models are those in whose shape other engines were measured. Their deep caches hold zeros.
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -107,7 +106,7 @@ class ModelBench {
     return *model_;
   }
 
-  /// Weights of the variance that `Model::initialize` gives them, in a tenth of its time.
+  /// Weights of the variance that `Model::initialize` gives them, from a cheaper generator.
   static void fill(Model& model) {
     float const width = static_cast<float>(2 * std::sqrt(3.0) * C.init_std);
     std::uint32_t bits = 1;

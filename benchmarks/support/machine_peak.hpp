@@ -205,7 +205,7 @@ inline PeakLoops peak_loops(aeth::SimdLevel level) {
 #if AETH_X86_64
   if (level >= aeth::SimdLevel::avx512)
     return {avx512::multiply_add, avx512::read, 16,
-            __builtin_cpu_supports("avx512bf16") ? avx512::dot_bf16 : nullptr,
+            level == aeth::SimdLevel::avx512_bf16 ? avx512::dot_bf16 : nullptr,
             __builtin_cpu_supports("avx512vnni") ? avx512::dot_int8 : nullptr};
   if (level == aeth::SimdLevel::avx2) return {avx2::multiply_add, avx2::read, 8};
 #endif
