@@ -355,7 +355,7 @@ inline void report_peaks(Options const& o, Report& report) {
   std::vector<int> counts{1};
   if (o.threads > 1) counts.push_back(o.threads);
   for (int const threads : counts)
-    for (auto const level : {aeth::SimdLevel::scalar, aeth::SimdLevel::avx2, aeth::SimdLevel::avx512}) {
+    for (auto const level : aeth::all_simd_levels) {
       if (level > o.level) continue;
       MachinePeak peak(level, threads);
       report_compute(report, peak, "at the start", threads, level);

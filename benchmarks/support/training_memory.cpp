@@ -61,8 +61,7 @@ void measure(std::string const& name, aeth::TrainingBatch const& size) {
 
   aeth::TrainingMemory const m = aeth::training_memory(C, size, aeth::training_types<P>(), cpu.threads());
   std::string line = aeth::text("| ", name, " | ", P::name, " |");
-  for (Index const part :
-       {m.weights, m.rounded, m.packed, m.gradients, m.moments, m.activations, m.scratch, m.total()})
+  for (Index const part : {m.weights, m.packed, m.gradients, m.moments, m.activations, m.scratch, m.total()})
     line += ' ' + mebibytes(static_cast<double>(part)) + " |";
   double const difference = static_cast<double>(m.total()) / measured - 1.0;
   std::printf("%s %s | %+.1f %% |\n", line.c_str(), mebibytes(measured).c_str(), 100 * difference);
@@ -100,9 +99,9 @@ bool both(std::string_view filter, std::string const& name, aeth::TrainingBatch 
 int main(int argc, char** argv) {
   std::string_view const filter = argc > 1 ? argv[1] : "";
   std::printf(
-      "| MiB | precision | weights | rounded | packed | gradients | moments | activations | scratch | "
+      "| MiB | precision | weights | packed | gradients | moments | activations | scratch | "
       "predicted "
-      "| measured | difference |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+      "| measured | difference |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
   std::fflush(stdout);
   try {
     bool well = both<aeth::presets::tiny>(filter, "tiny 16x64", {.rows = 16, .length = 64});
