@@ -4,7 +4,6 @@
 /// source   DeepSeek-V3, arXiv:2412.19437, §2; tensor names and order as in the released Hugging Face weights
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <string>
@@ -125,7 +124,7 @@ class Model {
       Master const* const from = std::exchange(p.weight, nullptr);
       if (!from || !stays(p.kind)) return;
       Master* const to = kept.data() + std::exchange(size, size + p.size());
-      std::copy_n(from, p.size(), to);
+      for (Index i = 0; i < p.size(); ++i) to[i] = from[i];
       p.weight = to;
     });
     weights_ = std::move(kept);
