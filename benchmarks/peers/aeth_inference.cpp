@@ -44,6 +44,7 @@ class Contender {
   Contender(aeth::Cpu& cpu, std::string const& file, Index capacity, aeth::infer::CacheForm form)
       : model_(cpu) {
     aeth::interchange::load_gguf(model_, file);
+    model_.release_masters();
     aeth::Random random(3, aeth::RandomUse::test);
     for (Index i = 0; i < capacity; ++i)
       tokens_.push_back(static_cast<std::int32_t>(random.below(std::uint64_t{C.vocab_size})));
@@ -71,7 +72,7 @@ class Contender {
     session_->truncate(0, aeth::min(depth, session_->length(0)));
     if (session_->length(0) < depth) append(session_->length(0), depth - session_->length(0));
     auto const begin = std::chrono::steady_clock::now();
-    for (Index i = 0; i < count; ++i) append(depth + i, 1);
+    for (Index i = 0; i < count; ++i) session_->decode(chunk(depth + i, 1));
     return seconds_since(begin);
   }
 
@@ -80,11 +81,13 @@ class Contender {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
 
-  void append(Index first, Index count) {
+  void append(Index first, Index count) { session_->append(chunk(first, count)); }
+
+  std::vector<aeth::infer::Chunk> const& chunk(Index first, Index count) {
     if (first + count > static_cast<Index>(tokens_.size()))
       throw std::runtime_error("more tokens than --capacity");
     chunks_.assign(1, {0, {tokens_.data() + first, count}});
-    session_->append(chunks_);
+    return chunks_;
   }
 
   Model model_;
