@@ -9,10 +9,12 @@
 #include <cstdlib>
 #include <new>
 #include <optional>
+#include <vector>
 
 #include "aeth/backend/cpu.hpp"
 #include "aeth/config/presets.hpp"
 #include "aeth/core/random.hpp"
+#include "aeth/infer/session.hpp"
 #include "aeth/optim/sgd.hpp"
 #include "aeth/train/step.hpp"
 #include "aeth/train/trainer.hpp"
@@ -191,4 +193,31 @@ TEST_CASE("attention allocates nothing for spans of the reserved length, first o
   for (Cpu* const cpu : {&grows, &reserved}) (void)allocations_of(*cpu, 1);  // what the tensors' sizes decide
   CHECK(allocations_of(grows, keys) > 0);
   CHECK(allocations_of(reserved, keys) == 0);
+}
+
+TEST_CASE("decoding allocates when a sequence has doubled, and no more than it holds at once") {
+  Cpu cpu(2);
+  Model<presets::tiny, Fp32> model(cpu);
+  model.initialize(1);
+  infer::Session session(model, 1, 250);
+  std::int32_t const token = 5;
+  std::vector<infer::Chunk> const chunk{{0, {&token, 1}}};
+  while (session.length(0) < 130) session.decode(chunk);
+  auto const before = count.load();
+  while (session.length(0) < 250) session.decode(chunk);
+  CHECK(count.load() == before);
+}
+
+TEST_CASE("scratch of attention over a growing cache is about what the longest needs") {
+  Index const heads = 16, latent = 64, width = 80;
+  auto const cache = test::random_tensor<float>(8192, width, 1),
+             q = test::random_tensor<float>(1, heads * width, 2);
+  test::Tensor<float> o(1, heads * latent);
+  auto const held_after = [&](Index step) {
+    Cpu cpu(1);
+    for (Index keys = step; keys <= 8192; keys += step)
+      cpu.latent_attention(heads, latent, 0.1f, {{0, 1, 0, keys}}, q.view(), cache.view(), o.view());
+    return cpu.scratch().capacity();
+  };
+  CHECK(held_after(128) <= 2 * held_after(8192) + (Index{2} << 20));
 }

@@ -484,6 +484,23 @@ TEST_CASE("parity: a result in BF16 is the sum in FP32, rounded once") {
   }
 }
 
+TEST_CASE("parity: rounding of results, continued and by columns of the left operand") {
+  auto const x = random_tensor<float>(33, 10, 1), w = random_tensor<float>(33, 512, 2);
+  for (auto const& backend : all_backends()) {
+    Tensor<bf16> a(33, 10), b(33, 512), rounded(10, 512, bf16(0.5f));
+    for (std::size_t i = 0; i < a.values.size(); ++i) a.values[i] = bf16(x.values[i]);
+    for (std::size_t i = 0; i < b.values.size(); ++i) b.values[i] = bf16(w.values[i]);
+    Tensor<float> y(10, 512, 0.5f);
+    MatmulJob<bf16, float> const wide{10, 512, 33, {a.data(), 10, true}, b.data(), 512, y.data(), 512};
+    MatmulJob<bf16, bf16> const narrow{10, 512, 33, {a.data(), 10, true}, b.data(), 512, rounded.data(), 512};
+    backend->matmul(&wide, 1, Write::accumulate);
+    backend->matmul(&narrow, 1, Write::accumulate);
+    std::vector<bf16> wanted;
+    for (float const v : y.values) wanted.push_back(bf16(v));
+    CHECK(rounded.values == wanted);
+  }
+}
+
 TEST_CASE("parity: a sum over tokens may be cut anywhere, in BF16 too") {
   auto const dy = random_tensor<float>(41, 19, 1), x = random_tensor<float>(41, 33, 2);
   Cpu cpu(2);

@@ -71,9 +71,11 @@ concept HasParallel = requires(B& b, archetype::Task task) {
 template <class B, class P>
 concept HasPackedWeights = requires(B& b, archetype::Operands<P>& o) {
   { B::template packed_size<typename P::Weight>(o.n, o.n) } -> std::same_as<Index>;
+  { B::template packed_size<typename P::Exact>(o.n, o.n) } -> std::same_as<Index>;
   b.pack_weights(o.xt, o.w);
   b.pack_weights(o.xt, o.t);
   b.pack_transposed(o.xt, o.w);
+  b.pack_transposed(o.xt, o.t);
 };
 
 /// y = x · wᵀ from and to either storage, and the weight's gradient.
@@ -82,10 +84,14 @@ concept SupportsLinear = requires(B& b, archetype::Operands<P>& o) {
   b.linear(o.x, o.cw, o.y, o.write);
   b.linear(o.x, o.cw, o.yt, o.write);
   b.linear(o.xt, o.cw, o.y, o.write);
+  b.linear(o.xt, o.cw, o.yt, o.write);
+  b.linear(o.xt, o.ct, o.yt, o.write);
   b.linear(o.x, o.ct, o.yt, o.write);
   b.linear_per_head(o.n, o.x, o.n, o.n, o.cw, o.n, o.n, o.yt, o.n);
+  b.linear_per_head(o.n, o.xt, o.n, o.n, o.cw, o.n, o.n, o.y, o.n);
   b.template linear_weight_grad<typename P::Weight>(o.x, o.x, o.yt);
   b.template linear_weight_grad<typename P::Weight>(o.xt, o.x, o.yt);
+  b.template linear_weight_grad<typename P::Exact>(o.xt, o.x, o.yt);
 };
 
 /// The same over groups of rows, one weight per group.

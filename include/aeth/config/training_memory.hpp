@@ -85,7 +85,7 @@ constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcep
 /// mebibyte at least.
 [[nodiscard]] constexpr Index thread_scratch(ModelConfig const& c, TrainingTypes const& types,
                                              Index length) noexcept {
-  constexpr Index tile = 48, product = (256 + 8) * 252 + 256 * 64 + 252 * (16 + 64);
+  constexpr Index tile = 48, product = 256 * (240 + 64) + 240 * (16 + 64);
   Index const d = round_up(Index{c.mla.qk_dim()}, Index{64}), u = round_up(Index{c.mla.v_dim}, Index{64});
   Index const numbers = round_up(length, Index{64}) * 4 * (d + u + tile) + tile * (2 * d + u) + product;
   return max(numbers * types.exact + 16 * 64, Index{1} << 20);

@@ -1,4 +1,4 @@
-/// Owning memory: zeroed, aligned to a cache line, never resized behind a view's back.
+/// Owning memory: zeroed, aligned to a cache line at least, never resized behind a view's back.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 
 namespace aeth {
 
-/// Alignment of every buffer, in bytes: one cache line, which is also one AVX-512 register.
+/// Least alignment of a buffer, in bytes: one cache line, which is also one AVX-512 register.
 inline constexpr std::size_t buffer_alignment = 64;
 
 /// Buffers of this many bytes or more lie on pages of that size where the system has them: products walk down columns
@@ -32,10 +32,11 @@ class Buffer {
   Buffer() = default;
   explicit Buffer(Index size) : size_(size) {
     if (size > 0) {
-      data_ = static_cast<T*>(::operator new (bytes(), alignment()));
+      data_ = static_cast<T*>(::operator new(bytes(), alignment()));
 #if defined(MADV_HUGEPAGE)
       // Advice only: without it the buffer is as good, but slower.
-      if (bytes() >= huge_page) (void)::madvise(static_cast<void*>(data_), bytes() / huge_page * huge_page, MADV_HUGEPAGE);
+      if (bytes() >= huge_page)
+        (void)::madvise(static_cast<void*>(data_), bytes() / huge_page * huge_page, MADV_HUGEPAGE);
 #endif
       clear();
     }
@@ -47,23 +48,43 @@ class Buffer {
     std::swap(size_, other.size_);
     return *this;
   }
-  ~Buffer() { ::operator delete (data_, alignment()); }
+  ~Buffer() {
+    ::operator delete(data_, alignment());
+  }
 
   void clear() noexcept {
     if (data_) std::memset(static_cast<void*>(data_), 0, bytes());
   }
 
-  [[nodiscard]] T* data() noexcept { return data_; }
-  [[nodiscard]] T const* data() const noexcept { return data_; }
-  [[nodiscard]] Index size() const noexcept { return size_; }
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  [[nodiscard]] VectorView<T> view() noexcept { return {data_, size_}; }
-  [[nodiscard]] VectorView<T const> view() const noexcept { return {data_, size_}; }
-  T& operator[](Index i) noexcept { return data_[i]; }
-  T const& operator[](Index i) const noexcept { return data_[i]; }
+  [[nodiscard]] T* data() noexcept {
+    return data_;
+  }
+  [[nodiscard]] T const* data() const noexcept {
+    return data_;
+  }
+  [[nodiscard]] Index size() const noexcept {
+    return size_;
+  }
+  [[nodiscard]] bool empty() const noexcept {
+    return size_ == 0;
+  }
+  [[nodiscard]] VectorView<T> view() noexcept {
+    return {data_, size_};
+  }
+  [[nodiscard]] VectorView<T const> view() const noexcept {
+    return {data_, size_};
+  }
+  T& operator[](Index i) noexcept {
+    return data_[i];
+  }
+  T const& operator[](Index i) const noexcept {
+    return data_[i];
+  }
 
  private:
-  [[nodiscard]] std::size_t bytes() const noexcept { return to_size(size_) * sizeof(T); }
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return to_size(size_) * sizeof(T);
+  }
   [[nodiscard]] std::align_val_t alignment() const noexcept {
     return std::align_val_t{bytes() >= huge_page ? huge_page : buffer_alignment};
   }

@@ -37,4 +37,11 @@ template <class T>
   return static_cast<std::size_t>(n);
 }
 
+/// The least power of two that is not below n, for n >= 1.
+[[nodiscard]] constexpr Index power_of_two(Index n) noexcept {
+  Index p = 1;
+  while (p < n) p *= 2;
+  return p;
+}
+
 }  // namespace aeth

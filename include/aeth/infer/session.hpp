@@ -71,9 +71,13 @@ class Session {
 
   /// Declares that a sequence has `length` tokens, whatever its cache holds of them: zeros where nothing was appended
   /// yet. For measuring speed at a depth without computing what is before it.
+  ///
+  /// errors   ShapeError for a sequence or a length that the session does not have
   void assume(Index sequence, Index length) {
-    expect<ShapeError>(length >= 0 && length <= capacity_, "session: ", length,
-                       " tokens assumed of sequence ", sequence, ", its capacity is ", capacity_);
+    expect<ShapeError>(
+        sequence >= 0 && sequence < static_cast<Index>(lengths_.size()) && length >= 0 && length <= capacity_,
+        "session: ", length, " tokens assumed of sequence ", sequence, "; there are ", lengths_.size(),
+        " sequences of up to ", capacity_);
     lengths_[to_size(sequence)] = length;
   }
 
@@ -89,6 +93,9 @@ class Session {
   }
 
   /// The same for tokens that were generated, one or a few per sequence.
+  ///
+  /// cost     with CacheForm::latent, 2·S·H·(2·C + R) FLOP per token and layer; scratch of 16·C numbers for each
+  ///          128 keys and sixteen heads, of at most 1024 such parts or one token's
   MatrixView<T> decode(std::vector<Chunk> const& chunks, bool all_logits = false) {
     return run(chunks, all_logits, true);
   }

@@ -43,8 +43,8 @@ class Cpu;
 /// Weights, gradients and moments are flat buffers with equal offsets; `parameters()` names their parts in
 /// order. Matrix products read prepared copies, so call `prepare` after changing weights.
 ///
-/// cost     memory per parameter: a master weight (until `release_masters`) and a packed weight, for training also a gradient and another packed
-///          weight, before optimizer state
+/// cost     memory per parameter: a master weight (until `release_masters`) and a packed weight, for training
+///          also a gradient and another packed weight, before optimizer state
 template <ModelConfig C, Precision P, class B = Cpu>
 class Model {
   static_assert(validate_model<C>());
@@ -107,7 +107,7 @@ class Model {
     prepare();
   }
 
-  /// Refreshes what is derived from the master weights; cost: one pass over them.
+  /// Refreshes what is derived from the master weights; cost: a pass over them, two in a model that trains.
   void prepare() { prepare(0, weights_.size()); }
 
   /// Gives up the master weights that products read in packed form, gradients, and all that only backward reads: what

@@ -144,7 +144,9 @@ class Mla {
   void attend_expanding(B& backend, AttentionSpan span, MatrixView<A> cache, Context& c, Arena& arena) const {
     ArenaScope const scope(arena);
     auto const rows = cache.row_slice(span.key_begin, span.keys);
-    auto const kv = arena.matrix<A>(span.keys, C.heads * (C.nope_dim + C.v_dim));
+    // A power of two: while a sequence grows, memory grows by doubling and not with every call.
+    auto const kv =
+        arena.matrix<A>(power_of_two(span.keys), C.heads * (C.nope_dim + C.v_dim)).row_slice(0, span.keys);
     expand(backend, rows.col_slice(0, C.kv_rank), kv);
     span.key_begin = 0;
     attend(backend, {span}, kv, rows.col_slice(C.kv_rank, C.rope_dim), c);

@@ -66,7 +66,6 @@ template <class T, class W>
 struct PackedPair {
   PackedWeights<T, W> forward, backward;
 
-  PackedPair() = default;
   PackedPair(Index out, Index in, Index copies = 1, Index source_stride = 0)
       : forward{out, in, copies, source_stride}, backward{in, out, copies, source_stride} {
     backward.transposed = backward.training = true;

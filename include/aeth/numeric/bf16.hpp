@@ -1,4 +1,4 @@
-/// The bfloat16 storage format: the upper half of an IEEE single.
+/// The bfloat16 format: the upper half of an IEEE single.
 #pragma once
 
 #include <bit>
@@ -6,7 +6,7 @@
 
 namespace aeth {
 
-/// Storage only: arithmetic widens to float, exactly. 1 sign, 8 exponent and 7 mantissa bits.
+/// Products of a backend take it as it is; all other arithmetic widens it to float, exactly. 1 sign, 8 exponent and 7 mantissa bits.
 struct bf16 {
   std::uint16_t bits = 0;
 

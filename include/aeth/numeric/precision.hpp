@@ -16,7 +16,7 @@ struct Fp32 {
   using Weight = float;       ///< weights as matrix products see them
   using Activation = float;   ///< inputs and outputs of matrix products, and their gradients
   using Accumulator = float;  ///< sums of products
-  using Exact = float;        ///< residual stream, norms, router, softmax, logits, loss: never narrowed
+  using Exact = float;        ///< embeddings, residual stream, norms, router, softmax, loss: never narrowed
 };
 
 /// IEEE double for everything: the oracle of the finite-difference tests.

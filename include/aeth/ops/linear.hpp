@@ -12,10 +12,19 @@
 
 namespace aeth::ops {
 
+/// errors   UsageError for a null pointer
+template <class W>
+void require_packed(W const* packed) {
+  expect<UsageError>(packed,
+                     "linear: the packed weight is null; those that backward reads exist after "
+                     "Model::enable_gradients() only");
+}
+
 /// y [T,out] (+)= x [T,in] · wᵀ; `packed` is the backend's own form of w [out,in].
 template <class B, class X, class W, class Y>
 void linear(B& backend, MatrixView<X> x, W const* packed, MatrixView<Y> y, Write write = Write::overwrite) {
   expect<ShapeError>(x.rows == y.rows, "linear: x has ", x.rows, " rows, y has ", y.rows);
+  require_packed(packed);
   backend.linear(as_const(x), packed, y, write);
 }
 
@@ -47,6 +56,7 @@ void grouped_linear(B& backend, MatrixView<X> x, W const* packed, Index stride, 
                     MatrixView<Y> y) {
   expect<ShapeError>(x.rows == y.rows && first[first.size - 1] == x.rows, "grouped_linear: x has ", x.rows,
                      " rows, y has ", y.rows, ", the groups hold ", first[first.size - 1]);
+  require_packed(packed);
   backend.grouped_linear(as_const(x), packed, stride, first.data, first.size - 1, y);
 }
 

@@ -1,6 +1,8 @@
 // The predicted memory of a training step against what a step takes.
 #include "aeth/config/training_memory.hpp"
 
+#include <type_traits>
+
 #include "aeth/backend/cpu.hpp"
 #include "aeth/config/presets.hpp"
 #include "aeth/core/random.hpp"
@@ -48,6 +50,9 @@ void compare() {
   CHECK(activations.held == predicted.activations);
   CHECK(model.weights().size * types.master == predicted.weights);
   CHECK(model.gradients().size * types.master == predicted.gradients);
+  constexpr AttentionShape shape = std::remove_cvref_t<decltype(model.blocks().front().attention())>::shape;
+  STATIC_REQUIRE(detail::thread_scratch(C, types, Size.length) ==
+                 max(cpu::attention_task_bytes<typename P::Exact>(shape, Size.length), Index{1} << 20));
 }
 
 }  // namespace

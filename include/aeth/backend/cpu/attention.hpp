@@ -1,9 +1,10 @@
-/// The attention cores of the CPU backend: one task per (sequence, head), keys in order, queries in tiles.
+/// The attention cores of the CPU backend. Expanded: one task per (sequence, head), keys in order, queries in
+/// tiles. Over the latent cache: one task per block of keys, for sixteen heads at once.
 ///
 /// Products take their operands in the storage type: in BF16 softmax weights, and in backward the gradients of
-/// scores, are rounded to it. Softmax sums, of unrounded weights, run over sixteen lanes counted from the first key of the sequence, and every other sum over
-/// keys in order, so neither the tile size nor how a prompt is cut into chunks changes a bit. No T×T buffer
-/// exists.
+/// scores, are rounded to it. Softmax sums, of unrounded weights, run over sixteen lanes counted from the first
+/// key of the sequence, and every other sum over keys in order, so neither the tile size nor how a prompt is cut
+/// into chunks changes a bit. No T×T buffer exists.
 #pragma once
 
 #include "aeth/backend/cpu/cpu.hpp"
@@ -14,7 +15,8 @@ namespace cpu {
 
 inline constexpr Index query_tile = 48;
 inline constexpr Index latent_block = 128;   ///< keys of a task; sums over keys are cut here
-inline constexpr Index latent_queries = 16;  ///< whose scores are held at once
+inline constexpr Index latent_queries = 16;  ///< at once, if their blocks are not too many:
+inline constexpr Index latent_parts = 1024;  ///< partial results held at once, of sixteen heads each
 
 /// One head of one sequence, arranged as products read it on the right; see `RightMatrix`.
 template <class X>
@@ -123,9 +125,8 @@ void Cpu::attention(AttentionShape shape, T scale, std::vector<AttentionSpan> co
         statistics.shift[t * shape.heads + head] = shift;
         statistics.inverse_sum[t * shape.heads + head] = T(1) / sum;
       }
-      cpu::matmul(level_, rows, u, round_up(keys, cpu::pair_of<X>),
-                  cpu::LeftMatrix<X>{weights, x.padded_keys}, x.panels(x.value_rows, x.keys), out, u, false,
-                  scratch);
+      cpu::matmul(level_, rows, u, keys, cpu::LeftMatrix<X>{weights, x.padded_keys},
+                  x.panels(x.value_rows, x.keys), out, u, false, scratch);
       for (Index r = 0; r < rows; ++r) {
         Index const t = span.query_begin + i + r;
         AETH_CPU_KERNEL(level_, T, scale, o.row(t) + head * u, statistics.inverse_sum[t * shape.heads + head],
@@ -186,8 +187,8 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
                   cpu::RightMatrix<X>{do_tile, u}, dv, u, true, scratch);
       cpu::matmul(level_, keys, d, rows, cpu::LeftMatrix<X>{ds, x.padded_keys, true},
                   cpu::RightMatrix<X>{q_tile, d}, dk, d, true, scratch);
-      cpu::matmul(level_, rows, d, round_up(keys, cpu::pair_of<X>), cpu::LeftMatrix<X>{ds, x.padded_keys},
-                  x.panels(x.key_rows, x.keys), dq_tile, d, false, scratch);
+      cpu::matmul(level_, rows, d, keys, cpu::LeftMatrix<X>{ds, x.padded_keys}, x.panels(x.key_rows, x.keys),
+                  dq_tile, d, false, scratch);
       AETH_CPU_KERNEL(level_, T, copy_rows, dq.row(t0) + head * d, dq.stride, dq_tile, d, rows, d);
     }
     X* const to = dkv.row(span.key_begin) + head * (n + u);
@@ -208,14 +209,17 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
 template <class X, class T>
 void Cpu::latent_attention(Index heads, Index latent_dim, T scale, std::vector<AttentionSpan> const& spans,
                            MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o) {
-  for (AttentionSpan const& span : spans)
-    for (Index i = 0; i < span.queries; i += cpu::latent_queries) {
+  for (AttentionSpan const& span : spans) {
+    Index const blocks = ceil_div(span.keys, cpu::latent_block) * ceil_div(heads, Index{16});
+    Index const queries = max(min(cpu::latent_queries, cpu::latent_parts / blocks), Index{1});
+    for (Index i = 0; i < span.queries; i += queries) {
       AttentionSpan part = span;
       part.query_begin += i;
-      part.keys -= max(span.queries - i - cpu::latent_queries, Index{0});
-      part.queries = min(cpu::latent_queries, span.queries - i);
+      part.keys -= max(span.queries - i - queries, Index{0});
+      part.queries = min(queries, span.queries - i);
       latent_attention(heads, latent_dim, scale, part, q, cache, o);
     }
+  }
 }
 
 /// Scores lie as [keys, 16 heads], so that a cache row is read once for sixteen heads and every operation on scores
@@ -227,7 +231,8 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan
                            MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o) {
   constexpr Index block = cpu::latent_block;
   Index const d = cache.cols, past = span.keys - span.queries, groups = ceil_div(heads, Index{16});
-  Index const blocks = ceil_div(span.keys, block), rows = span.queries * groups;
+  // A power of two: while a sequence grows, scratch grows by doubling and not with every block.
+  Index const blocks = power_of_two(ceil_div(span.keys, block)), rows = span.queries * groups;
   Index const query_size = round_up(d, cpu::pair_of<X>) * 16, part_size = 16 * latent_dim;
   ArenaScope const outer(scratch_);
   X* const queries = scratch_.take<X>(rows * query_size);

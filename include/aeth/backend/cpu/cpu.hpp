@@ -25,7 +25,7 @@ template <class X, class Y>
 struct MatmulJob {
   Index rows = 0, columns = 0, depth = 0;
   cpu::LeftMatrix<X> a;
-  X const* b = nullptr;  ///< row-major [depth, columns] with rows b_row apart, or packed by `pack_weights`
+  X const* b = nullptr;  ///< row-major [depth, columns] with rows b_row apart, or packed
   Index b_row = 0;       ///< 0 = packed
   Y* c = nullptr;        ///< row-major [rows, columns] with rows c_row apart
   Index c_row = 0;
@@ -71,7 +71,7 @@ class Cpu {
   /// Reorders w [out, in] into column panels for y = x · wᵀ.
   template <class T, class W>
   void pack_weights(MatrixView<T const> w, W* packed);
-  /// The same for y = x · w with w [in, out].
+  /// The same for y = x · w with w [in, out]; packed_size(out, in) elements.
   template <class T, class W>
   void pack_transposed(MatrixView<T const> w, W* packed);
 

@@ -39,10 +39,10 @@ inline constexpr Index matmul_k_block =
     256;                                   ///< steps of k for which a panel stays in the first cache levels
 inline constexpr Index matmul_group = 48;  ///< rows of A that are copied side by side: of any register tile's
 inline constexpr Index matmul_rows = 5 * matmul_group;  ///< whose copies stay in the second cache level
-/// Elements of scratch of a product on one thread: copies of A's columns and of a panel of B, an edge of C, and a
-/// panel of C before it is rounded.
 inline constexpr Index matmul_copied_a = matmul_k_block * matmul_rows;
 inline constexpr Index matmul_copied_b = matmul_k_block * matmul_panel;
+/// Elements of scratch of a product on one thread: copies of A's columns and of a panel of B, an edge of C, and
+/// a panel of C before it is rounded.
 inline constexpr Index matmul_scratch = matmul_copied_a + matmul_copied_b + matmul_rows * (16 + matmul_panel);
 
 /// A product's left operand: element (i, k) at data[i · stride + k], or given by columns at data[i + k · stride].
@@ -158,13 +158,13 @@ namespace aeth::cpu::avx512_bf16 {
 
 namespace aeth::cpu {
 
-/// While it lives, vector instructions of this thread take subnormal numbers for zero, and so must everything that is
-/// computed in between. Numbers that are only moved keep their bits.
+/// While it lives, this thread rounds to nearest and takes subnormal numbers for zero, as the dot-product
+/// instruction does in any floating-point environment. Numbers that are only moved keep their bits.
 class FlushSubnormals {
  public:
 #if AETH_X86_64
   FlushSubnormals() noexcept : before_(_mm_getcsr()) {
-    _mm_setcsr(before_ | 0x8040u);
+    _mm_setcsr(0x9FC0u);  // flush to zero, denormals are zero, no traps
     keep_order();
   }
   ~FlushSubnormals() {
@@ -196,10 +196,8 @@ void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<
     if (level == SimdLevel::avx512_bf16)
       return avx512_bf16::matmul<avx512::F32>(rows, columns, depth, a, b, c, ldc, accumulate, scratch);
 #endif
-    if (level != SimdLevel::scalar) {
-      FlushSubnormals const scope;
-      return AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch);
-    }
+    FlushSubnormals const scope;
+    return AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch);
   }
   AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch);
 }

@@ -20,7 +20,8 @@ struct MatmulTasks {
         row_tiles(ceil_div(job.rows, max(rows, Index{1}))) {
     // Columns of A are copied once per task, so many columns of C should use them, as long as all threads have work.
     auto const busy = [&](Index tiles) { return tiles * jobs >= 4 * threads || tiles * jobs % threads == 0; };
-    if (job.a.columns && job.b_row != 0)
+    // A narrow C is rounded panel by panel.
+    if (job.a.columns && job.b_row != 0 && sizeof(Y) >= sizeof(float))
       while (columns < min(task_panels * matmul_panel, job.columns) &&
              busy(row_tiles * ceil_div(job.columns, 2 * columns)))
         columns *= 2;

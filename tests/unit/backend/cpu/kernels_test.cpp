@@ -168,3 +168,29 @@ TEST_CASE("a sum that only rounds up to the smallest normal number is flushed", 
   CHECK(std::signbit(sum(0x1p-100f, 0x1.02p-51f, -least)));
   CHECK(sum(0x1p-127f, 0x1p120f, 1.0f) == 1.0f);
 }
+
+#if AETH_X86_64
+TEST_CASE("BF16 products neither depend on the floating-point environment nor change it", "[backend]") {
+  auto const a = test::random_tensor<float>(8, 32, 3), b = test::random_tensor<float>(32, 16, 4);
+  std::vector<bf16> left, right;
+  for (float const x : a.values) left.push_back(bf16(x));
+  for (float const x : b.values) right.push_back(bf16(x));
+  auto const product = [&](SimdLevel level) {
+    std::vector<float> c(8 * 16), scratch(to_size(cpu::matmul_scratch));
+    cpu::matmul(level, 8, 16, 32, cpu::LeftMatrix<bf16>{left.data(), 32},
+                cpu::RightMatrix<bf16>{right.data(), 16, 0}, c.data(), 16, false, scratch.data());
+    return c;
+  };
+  unsigned const before = _mm_getcsr();
+  auto const wanted = product(best_simd_level());
+  for (SimdLevel const level : levels()) {
+    unsigned const upward = before | 0x4000u;
+    _mm_setcsr(upward);
+    auto const c = product(level);
+    unsigned const after = _mm_getcsr();
+    _mm_setcsr(before);
+    CHECK((after & 0xFFC0u) == (upward & 0xFFC0u));
+    CHECK(test::same_bits(c, wanted));
+  }
+}
+#endif

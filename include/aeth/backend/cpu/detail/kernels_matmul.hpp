@@ -2,7 +2,8 @@
 //
 // The matrix product that everything else is built on. Each element of C is one chain of fused multiply-adds,
 // begun at 0 or at what C holds: its bits depend on its own row of A and column of B only, never on M, N, tiling,
-// threads or SIMD level, and a product continued in a second call equals one call.
+// threads or SIMD level. A product continued in a second call equals one call, but for BF16 given by rows and cut
+// inside a pair, and for results that are rounded in between.
 //
 // Operands in the accumulator's type go through k in ascending order. Operands in BF16 go through it two at a time,
 // as the dot-product instruction does: the odd element of a pair first, subnormal operands and sums counting as
