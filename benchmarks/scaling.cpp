@@ -14,6 +14,7 @@
 #include "aeth/model/model.hpp"
 #include "aeth/numeric/precision.hpp"
 #include "aeth/train/step.hpp"
+#include "support/configs.hpp"
 #include "support/harness.hpp"
 
 namespace {
@@ -31,16 +32,15 @@ inline constexpr aeth::ModelConfig tiny_with_experts = aeth::with(aeth::presets:
                                                                     c.moe.top_k = 8;
                                                                   });
 
-/// A layer of many small experts in a model of usual width.
-inline constexpr aeth::ModelConfig wide_256 = aeth::with(aeth::presets::mini, [](aeth::ModelConfig& c) {
-  c.dim = 1024;
+/// The peers' model with as many experts as DeepSeek-V3, one layer of them, and a small vocabulary, whose head would
+/// otherwise be most of the work.
+inline constexpr aeth::ModelConfig wide_256 = aeth::with(bench::peer_model, [](aeth::ModelConfig& c) {
+  c.vocab_size = 4096;
   c.layers = 2;
   c.moe.experts = 256;
   c.moe.top_k = 8;
-  c.moe.hidden_dim = 256;
   c.moe.groups = 8;
   c.moe.top_groups = 4;
-  c.mtp_depth = 0;
 });
 
 /// A backend that counts the time of choosing experts and of carrying rows to them and back.
@@ -169,7 +169,7 @@ struct Scaling {
   /// Routing and dispatch of forward and backward, as a share of both.
   void routing() {
     using P = aeth::Bf16;
-    std::string const config = "1024 wide, 8 of 256 experts, 8x512";
+    std::string const config = "peer B with 8 of 256 experts, 8x512";
     if (!report.wants("share.routing", config, std::string(P::name))) return;
     RoutingClock cpu(options.threads, options.level);
     aeth::Model<wide_256, P, RoutingClock> model(cpu);

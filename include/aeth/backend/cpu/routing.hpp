@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "aeth/backend/cpu/cpu.hpp"
@@ -45,6 +46,28 @@ void choose_groups(RoutingRule const& rule, T const* choice, T* group_score, boo
       kept[arg_max(group_score, rule.groups, [&](Index g) { return !kept[g]; })] = true;
 }
 
+/// Marks the top_k largest values of the kept groups, the lowest index first among equals, NaN last. One walk: few
+/// values are larger than the least of those found so far.
+template <class T>
+void take_largest(T const* values, RoutingRule const& rule, bool const* kept, bool* taken) {
+  Index best[RoutingRule::max_experts];  // descending
+  Index const group_size = rule.experts / rule.groups;
+  Index found = 0;
+  for (Index g = 0; g < rule.groups; ++g) {
+    if (!kept[g]) continue;
+    for (Index i = g * group_size; i < (g + 1) * group_size; ++i) {
+      T const value = values[i];
+      if (value != value || (found == rule.top_k && !(value > values[best[found - 1]]))) continue;
+      Index at = found < rule.top_k ? found++ : found - 1;
+      for (; at > 0 && value > values[best[at - 1]]; --at) best[at] = best[at - 1];
+      best[at] = i;
+    }
+  }
+  for (Index k = 0; k < found; ++k) taken[best[k]] = true;
+  for (; found < rule.top_k; ++found)
+    taken[arg_max(values, rule.experts, [&](Index i) { return !taken[i] && kept[i / group_size]; })] = true;
+}
+
 }  // namespace cpu
 
 template <class T>
@@ -55,7 +78,6 @@ void Cpu::route(RoutingRule const& rule, MatrixView<T const> logits, T const* bi
     bool taken[RoutingRule::max_experts];
     T choice[RoutingRule::max_experts];
     T group_score[RoutingRule::max_experts];
-    Index const group_size = rule.experts / rule.groups;
     for (Index t = first; t < last; ++t) {
       T const* const z = logits.row(t);
       T* const s = scores.row(t);
@@ -72,9 +94,7 @@ void Cpu::route(RoutingRule const& rule, MatrixView<T const> logits, T const* bi
         taken[i] = false;
       }
       cpu::choose_groups(rule, choice, group_score, kept);
-      for (Index k = 0; k < rule.top_k; ++k)
-        taken[cpu::arg_max(choice, rule.experts,
-                           [&](Index i) { return !taken[i] && kept[i / group_size]; })] = true;
+      cpu::take_largest(choice, rule, kept, taken);
       Index k = 0;
       T sum = T(0);
       for (Index i = 0; i < rule.experts; ++i)
@@ -159,8 +179,7 @@ void Cpu::balance_loss(VectorView<Index const> sequences, MatrixView<T const> sc
 template <class X>
 void Cpu::gather(MatrixView<X const> x, std::int32_t const* rows, MatrixView<X> y) {
   cpu::parallel_chunks(*this, y.rows, cpu::rows_per_task, [&](Index first, Index last) {
-    for (Index i = first; i < last; ++i)
-      for (Index j = 0; j < y.cols; ++j) y(i, j) = x(rows[i], j);
+    for (Index i = first; i < last; ++i) std::memcpy(y.row(i), x.row(rows[i]), to_size(y.cols) * sizeof(X));
   });
 }
 
