@@ -77,6 +77,7 @@ class Model {
     weights_ = Buffer<Master>(offset);
     visit_parameters(
         [&](std::string const&, nn::Parameter<Master>& p) { p.weight = weights_.data() + p.offset; });
+    list_packed();
     packed_ = place_packed(false);
     bias_layers_ = 0;
     for_each_bias([&](std::string const& name, VectorView<Exact>& bias) {
@@ -247,10 +248,21 @@ class Model {
       mtp_[k].for_each_parameter(layer_name(blocks_.size() + k), visit);
   }
   template <class Visit>
-  void for_each_packed(Visit&& visit) {
-    for (Block& block : blocks_) block.for_each_packed(visit);
-    head_.for_each_packed(visit);
-    for (Mtp& module : mtp_) module.for_each_packed(visit);
+  void for_each_packed(Visit const& visit) {
+    for (auto* const w : packed_weights_) visit(*w);
+    for (auto* const w : packed_exact_) visit(*w);
+  }
+  /// Lists them once: walking through the layers is compiled for one visitor only.
+  [[gnu::cold]] void list_packed() {
+    auto const add = [this]<class W>(nn::PackedWeights<Master, W>& w) {
+      if constexpr (std::is_same_v<W, Weight>)
+        packed_weights_.push_back(&w);
+      else
+        packed_exact_.push_back(&w);
+    };
+    for (Block& block : blocks_) block.for_each_packed(add);
+    head_.for_each_packed(add);
+    for (Mtp& module : mtp_) module.for_each_packed(add);
   }
   template <class Visit>
   void for_each_bias(Visit&& visit) {
@@ -276,6 +288,8 @@ class Model {
   std::vector<ParameterInfo> parameters_;
   std::vector<std::string> bias_names_;
   Buffer<Master> weights_, gradients_;
+  std::vector<nn::PackedWeights<Master, Weight>*> packed_weights_;
+  std::vector<nn::PackedWeights<Master, Exact>*> packed_exact_;  ///< routers' where Weight is narrower
   Buffer<std::byte> packed_, packed_backward_;
   Buffer<Exact> biases_;
   Index bias_layers_ = 0;
