@@ -175,10 +175,7 @@ void run(bench::CommandLine const& line) {
 template <aeth::ModelConfig C>
 void with_model(bench::CommandLine const& line) {
   if (line.word(0, "make or run") == "make") return make<C>(line);
-  std::string const& precision = line.word(2, "PRECISION");
-  if (precision == "fp32") return run<C, aeth::Fp32>(line);
-  if (precision == "bf16") return run<C, aeth::Bf16>(line);
-  throw std::invalid_argument("there is no precision " + precision);
+  bench::with_precision(line.word(2, "PRECISION"), [&]<class P>() { run<C, P>(line); });
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "aeth/core/math.hpp"
+#include "aeth/numeric/precision.hpp"
 
 namespace bench {
 
@@ -65,6 +66,16 @@ class CommandLine {
   std::vector<std::string> words_;
   std::map<std::string, std::string> options_;
 };
+
+/// Calls body.operator()<P>() with the precision policy of this name.
+///
+/// errors   std::invalid_argument for a name of none
+template <class Body>
+void with_precision(std::string const& name, Body const& body) {
+  if (name == "fp32") return body.template operator()<aeth::Fp32>();
+  if (name == "bf16") return body.template operator()<aeth::Bf16>();
+  throw std::invalid_argument("there is no precision " + name);
+}
 
 /// Calls `body` with the command line. Returns what the program returns: 2 for a wrong command line, 1 for any
 /// other failure, with a sentence on standard error.

@@ -22,6 +22,12 @@ struct NoParallel : CpuReference {
 struct NoPackedSize : CpuReference {
   void packed_size() = delete;
 };
+struct NoPackTransposed : CpuReference {
+  void pack_transposed() = delete;
+};
+struct NoLinearPerHead : CpuReference {
+  void linear_per_head() = delete;
+};
 struct NoWeightGrad : CpuReference {
   void linear_weight_grad() = delete;
 };
@@ -96,6 +102,8 @@ static_assert(!Backend<archetype::NoParallel> && !HasParallel<archetype::NoParal
   static_assert(!concept_<archetype::backend, Fp32>); \
   static_assert(other<archetype::backend, Fp32>)
 AETH_LACKS_ONLY(NoPackedSize, HasPackedWeights, SupportsLinear);
+AETH_LACKS_ONLY(NoPackTransposed, HasPackedWeights, SupportsLinear);
+AETH_LACKS_ONLY(NoLinearPerHead, SupportsLinear, HasPackedWeights);
 AETH_LACKS_ONLY(NoWeightGrad, SupportsLinear, SupportsGroupedLinear);
 AETH_LACKS_ONLY(NoGroupedLinear, SupportsGroupedLinear, SupportsLinear);
 AETH_LACKS_ONLY(NoRmsNormBackward, SupportsRmsNorm, SupportsLinear);

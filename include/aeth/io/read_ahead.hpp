@@ -6,7 +6,6 @@
 #pragma once
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -24,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "aeth/core/huge_pages.hpp"
 #include "aeth/core/math.hpp"
 #include "aeth/io/file_bytes.hpp"
 
@@ -115,10 +115,8 @@ class ReadAhead {
     slots_.resize(static_cast<std::size_t>(min(count, std::uint64_t{pieces_.size()})));
     std::size_t const bytes = round_up(slots_.size() * static_cast<std::size_t>(room_), huge_page);
     buffer_.reset(static_cast<std::byte*>(::operator new[](bytes, Free::alignment)));
-#ifdef MADV_HUGEPAGE
-    // Only advice. Memory in one part lets the disk answer in large parts: twice as fast.
-    (void)::madvise(buffer_.get(), bytes, MADV_HUGEPAGE);
-#endif
+    advise_huge_pages(buffer_.get(),
+                      bytes);  // memory in one part lets the disk answer in large parts: twice as fast
     // Threads that mostly wait for the disk: enough of them to have it always busy.
     std::size_t const wanted = min(slots_.size(), std::size_t{4});
     threads_.reserve(wanted);
@@ -157,7 +155,6 @@ class ReadAhead {
   }
 
  private:
-  static constexpr std::size_t huge_page = std::size_t{1} << 21;
   struct Slot {
     std::byte const* bytes = nullptr;
     std::size_t filled = 0, released = 0;  // one more than the index of the piece that was so last
@@ -169,9 +166,7 @@ class ReadAhead {
 
   static constexpr std::size_t nothing = ~std::size_t{0};
 
-  [[nodiscard]] Slot& slot_of(std::size_t index) noexcept {
-    return slots_[index % slots_.size()];
-  }
+  [[nodiscard]] Slot& slot_of(std::size_t index) noexcept { return slots_[index % slots_.size()]; }
 
   /// The next piece below `end`, waited for.
   [[nodiscard]] std::size_t take(std::size_t end) {

@@ -63,9 +63,9 @@ class Ffn {
   void reserve(Arena& arena, Index tokens, Context& c) const { c.reserve(arena, tokens, hidden_dim_); }
 
   void forward(B& backend, MatrixView<A> x, MatrixView<T> y, Context& c) const {
-    ops::linear(backend, x, read(packed_gate_up_.forward), c.gate_up);
+    ops::linear(backend, x, packed_gate_up_.forward.data, c.gate_up);
     ops::swiglu(backend, c.gate_up, c.hidden);
-    ops::linear(backend, c.hidden, read(packed_down_.forward), y);
+    ops::linear(backend, c.hidden, packed_down_.forward.data, y);
   }
 
   /// dx overwritten or continued, weight gradients accumulate.
@@ -75,15 +75,13 @@ class Ffn {
     auto const d_hidden = arena.matrix<A>(x.rows, hidden_dim_);
     auto const d_gate_up = arena.matrix<A>(x.rows, 2 * hidden_dim_);
     ops::linear_weight_grad<W>(backend, dy, c.hidden, down_.gradient_matrix());
-    ops::linear(backend, dy, read(packed_down_.backward), d_hidden);
+    ops::linear(backend, dy, packed_down_.backward.data, d_hidden);
     ops::swiglu_backward(backend, d_hidden, c.gate_up, d_gate_up);
     ops::linear_weight_grad<W>(backend, d_gate_up, x, MatrixView<T>(gate_.gradient, 2 * hidden_dim_, dim_));
-    ops::linear(backend, d_gate_up, read(packed_gate_up_.backward), dx, write);
+    ops::linear(backend, d_gate_up, packed_gate_up_.backward.data, dx, write);
   }
 
  private:
-  static W const* read(PackedWeights<T, W> const& packed) { return packed.data; }
-
   Index dim_, hidden_dim_;
   Parameter<T> gate_{}, up_{}, down_{};
   PackedPair<T, W> packed_gate_up_, packed_down_;

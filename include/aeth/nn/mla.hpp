@@ -162,15 +162,15 @@ class Mla {
     Index const tokens = c.q.rows, width = C.kv_rank + C.rope_dim;
     auto const query = arena.matrix<T>(tokens, C.heads * width);
     auto const summed = arena.matrix<T>(tokens, C.heads * C.kv_rank);
-    ops::linear_per_head(backend, C.heads, c.q, C.qk_dim(), C.nope_dim, static_cast<W const*>(key_up_.data),
-                         key_up_.stride, C.kv_rank, query, width);
+    ops::linear_per_head(backend, C.heads, c.q, C.qk_dim(), C.nope_dim, key_up_.data, key_up_.stride,
+                         C.kv_rank, query, width);
     for (Index h = 0; h < C.heads; ++h)
       for (Index t = 0; t < tokens; ++t)
         for (Index i = 0; i < C.rope_dim; ++i)
           query(t, h * width + C.kv_rank + i) = static_cast<T>(c.q(t, h * C.qk_dim() + C.nope_dim + i));
     ops::latent_attention(backend, C.heads, C.kv_rank, scale_, spans, query, cache, summed);
-    ops::linear_per_head(backend, C.heads, summed, C.kv_rank, C.kv_rank,
-                         static_cast<W const*>(value_up_.data), value_up_.stride, C.v_dim, c.o, C.v_dim);
+    ops::linear_per_head(backend, C.heads, summed, C.kv_rank, C.kv_rank, value_up_.data, value_up_.stride,
+                         C.v_dim, c.o, C.v_dim);
   }
 
   /// dh [T,D] is overwritten, weight gradients accumulate. h is forward's input.

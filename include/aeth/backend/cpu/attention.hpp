@@ -18,6 +18,15 @@ inline constexpr Index latent_block = 128;   ///< keys of a task; sums over keys
 inline constexpr Index latent_queries = 16;  ///< at once, if their blocks are not too many:
 inline constexpr Index latent_parts = 1024;  ///< partial results held at once, of sixteen heads each
 
+/// Room for what products read of `values`, which are not needed after: they themselves if the type is the same.
+template <class X, class T>
+X* operands_for(Arena& arena, T* values, Index size) {
+  if constexpr (std::is_same_v<X, T>)
+    return values;
+  else
+    return arena.take<X>(size);
+}
+
 /// One head of one sequence, arranged as products read it on the right; see `RightMatrix`.
 template <class X>
 struct HeadOperands {
@@ -48,7 +57,7 @@ struct HeadOperands {
     X const* const from = kv.row(span.key_begin) + head * (n + u);
     X const* const rotary = k_pe.row(span.key_begin);
     ArenaScope const scope(arena);
-    X* const whole = arena.take<X>(padded_keys * d);
+    X* const whole = arena.take<X>(keys * d);
     AETH_CPU_KERNEL(level, T, copy_rows, whole, d, from, kv.stride, keys, n);
     AETH_CPU_KERNEL(level, T, copy_rows, whole + n, d, rotary, k_pe.stride, keys, d - n);
     columns_to_panels<T>(level, key_columns, whole, d, d);
@@ -106,7 +115,7 @@ void Cpu::attention(AttentionShape shape, T scale, std::vector<AttentionSpan> co
     x.template gather<T>(arena, level_, shape, span, head, kv, k_pe, false);
     X* const q_tile = arena.take<X>(cpu::query_tile * d);
     T* const scores = arena.take<T>(cpu::query_tile * x.padded_keys);
-    X* const weights = arena.take<X>(cpu::query_tile * x.padded_keys);
+    X* const weights = cpu::operands_for<X>(arena, scores, cpu::query_tile * x.padded_keys);
     T* const out = arena.take<T>(cpu::query_tile * u);
     T* const scratch = arena.take<T>(cpu::matmul_scratch);
     for (Index i = 0; i < span.queries; i += cpu::query_tile) {
@@ -157,8 +166,8 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
     T* const p = arena.take<T>(cpu::query_tile * x.padded_keys);
     T* const dp = arena.take<T>(cpu::query_tile * x.padded_keys);
     // As products take them: in the type of the operands.
-    X* const weights = arena.take<X>(cpu::query_tile * x.padded_keys);
-    X* const ds = arena.take<X>(cpu::query_tile * x.padded_keys);
+    X* const weights = cpu::operands_for<X>(arena, p, cpu::query_tile * x.padded_keys);
+    X* const ds = cpu::operands_for<X>(arena, dp, cpu::query_tile * x.padded_keys);
     T* const dq_tile = arena.take<T>(cpu::query_tile * d);
     T* const dk = arena.take<T>(span.keys * d);
     T* const dv = arena.take<T>(span.keys * u);
@@ -254,7 +263,7 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan
     ArenaScope const scope(arena);
     T* const scratch = arena.take<T>(cpu::matmul_scratch);
     T* const scores = arena.take<T>(block * 16);
-    X* const weights = arena.take<X>(block * 16);
+    X* const weights = cpu::operands_for<X>(arena, scores, block * 16);
     T* const shift = shifts + task * 16;
     X const* const rows_of_cache = cache.row(span.key_begin + key);
     cpu::matmul(level_, seen, Index{16}, d, cpu::LeftMatrix<X>{rows_of_cache, cache.stride},

@@ -77,7 +77,7 @@ class Experts {
  private:
   static void grouped(B& backend, MatrixView<A> x, PackedWeights<T, W> const& w, Dispatch const& dispatch,
                       MatrixView<A> y) {
-    ops::grouped_linear(backend, x, static_cast<W const*>(w.data), w.stride, dispatch.first, y);
+    ops::grouped_linear(backend, x, w.data, w.stride, dispatch.first, y);
   }
 
   struct Expert {

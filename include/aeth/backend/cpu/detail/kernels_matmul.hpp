@@ -109,12 +109,7 @@ inline LeftTiles<X> copy_columns(X* to, X const* from, Index from_stride, Index 
       X const* const first = from + k * step * from_stride + r;
       if constexpr (step == 2) {
         X const* const second = k * step + 1 < depth ? first + from_stride : nullptr;
-        Index i = 0;
-        if (second)
-          for (; i + 16 <= count; i += 16) interleave(second + i, first + i, line + 2 * i);
-        for (; i < count; i += 16)
-          store_pairs<L>(second ? second + i : nullptr, first + i, (aeth::min)(Index{16}, count - i),
-                         line + 2 * i, minus_zero);
+        store_pairs<L>(second, first, count, line, minus_zero);
       } else {
         for_lanes(count, [=](Index i, Index n) { load_lanes<L>(first + i, n).store(line + i); });
       }
@@ -148,13 +143,7 @@ inline void copy_rows_of_panel(X* to, Index width, B const* b, Index ldb, Index 
     if constexpr (step == 2) {
       B const *low = b, *high = k + 1 < depth ? b + ldb : nullptr;
       if (ascending) std::swap(low, high);
-      Index j = 0;
-      if constexpr (std::is_same_v<B, bf16>)
-        if (low && high)
-          for (; j + 16 <= columns; j += 16) interleave(low + j, high + j, to + 2 * j);
-      for (; j < columns; j += 16)
-        store_pairs<L>(low ? low + j : nullptr, high ? high + j : nullptr,
-                       (aeth::min)(Index{16}, columns - j), to + 2 * j, bf16());
+      store_pairs<L>(low, high, columns, to, bf16());
     } else {
       for_lanes(columns, [=](Index j, Index n) { load_lanes<L>(b + j, n).store(to + j); });
     }

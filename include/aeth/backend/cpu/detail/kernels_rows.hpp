@@ -75,14 +75,19 @@ inline void transpose(T* to, Index to_stride, X const* from, Index from_stride, 
     }
 }
 
-/// to[2i], to[2i+1] = low[i], high[i] for i < n ≤ 16, rounded to BF16; anything up to sixteen pairs. A null row
-/// stands for `pad`s.
+/// to[2i], to[2i+1] = low[i], high[i] for i < size, rounded to BF16; anything up to whole vectors of sixteen pairs. A
+/// null row stands for `pad`s.
 template <class L, class X>
-inline void store_pairs(X const* low, X const* high, Index n, bf16* to, bf16 pad) {
+inline void store_pairs(X const* low, X const* high, Index size, bf16* to, bf16 pad) {
+  Index i = 0;
   if constexpr (std::is_same_v<X, bf16>)
-    if (low && high && n == 16) return interleave(low, high, to);
+    if (low && high)
+      for (; i + 16 <= size; i += 16) interleave(low + i, high + i, to + 2 * i);
   L const fill = L::set(static_cast<float>(pad));
-  interleave(low ? load_lanes<L>(low, n) : fill, high ? load_lanes<L>(high, n) : fill, to);
+  for (; i < size; i += 16) {
+    Index const n = (aeth::min)(Index{16}, size - i);
+    interleave(low ? load_lanes<L>(low + i, n) : fill, high ? load_lanes<L>(high + i, n) : fill, to + 2 * i);
+  }
 }
 
 /// to[(j / 2 · to_stride + i) · 2 + j mod 2] = from[i · from_stride + j], rounded to BF16, for i < rows, j < columns.
@@ -323,7 +328,7 @@ inline void exponential_lanes(X* p, T const* s, Index rows, T scale, T const* sh
 }
 
 /// w = p · inverse_sum, a softmax row, and ds = w · (dp − delta) · scale, the gradient of its scores, from the unrounded
-/// w. Either may be rounded to X.
+/// w. Either may be rounded to X. w may be p, and ds may be dp.
 template <class L, class X, class T = typename L::Scalar>
 inline void softmax_backward_row(X* w, X* ds, T const* p, T inverse_sum, T const* dp, T delta, T scale,
                                  Index size) {

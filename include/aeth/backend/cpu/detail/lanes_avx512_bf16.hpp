@@ -3,7 +3,6 @@
 
 using avx512::copy_rows;
 using avx512::for_lanes;
-using avx512::interleave;
 using avx512::load_lanes;
 using avx512::store_pairs;
 
