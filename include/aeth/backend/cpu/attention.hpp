@@ -243,6 +243,9 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan
   // A power of two: while a sequence grows, scratch grows by doubling and not with every block.
   Index const blocks = power_of_two(ceil_div(span.keys, block)), rows = span.queries * groups;
   Index const query_size = round_up(d, cpu::pair_of<X>) * 16, part_size = 16 * latent_dim;
+  // Of both products of a task.
+  Index const steps = ceil_div(block, Index{6}) * ceil_div(d, cpu::pair_of<X>) +
+                      ceil_div(latent_dim, cpu::matmul_panel) * 3 * (block / cpu::pair_of<X>);
   ArenaScope const outer(scratch_);
   X* const queries = scratch_.take<X>(rows * query_size);
   T* const parts = scratch_.take<T>(rows * blocks * part_size);
@@ -266,15 +269,20 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan
     X* const weights = cpu::operands_for<X>(arena, scores, block * 16);
     T* const shift = shifts + task * 16;
     X const* const rows_of_cache = cache.row(span.key_begin + key);
+    // Threads advance together, so this is probably the block that this one takes next.
+    cpu::Ahead ahead;
+    if (Index const next = key + threads() * block; next < span.keys)
+      ahead = cpu::Ahead::of(cache.row(span.key_begin + next), min(block, span.keys - next) * cache.stride,
+                             steps);
     cpu::matmul(level_, seen, Index{16}, d, cpu::LeftMatrix<X>{rows_of_cache, cache.stride},
                 cpu::RightMatrix<X>{queries + row * query_size, Index{16}, Index{0}}, scores, Index{16},
-                false, scratch);
+                false, scratch, ahead);
     AETH_CPU_KERNEL(level_, T, largest_lanes, shift, scores, seen);
     for (Index h = 0; h < 16; ++h) shift[h] *= scale;
     AETH_CPU_KERNEL(level_, T, exponential_lanes, weights, scores, seen, scale, shift, sums + task * 16);
     cpu::matmul(level_, Index{16}, latent_dim, seen, cpu::LeftMatrix<X>{weights, Index{16}, true},
                 cpu::RightMatrix<X>{rows_of_cache, cache.stride}, parts + task * part_size, latent_dim, false,
-                scratch);
+                scratch, ahead);
   });
   parallel(span.queries * heads, [&](Index task, int) {
     Index const query = task / heads, head = task % heads, lane = head % 16;

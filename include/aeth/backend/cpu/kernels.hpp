@@ -62,6 +62,26 @@ struct RightMatrix {
   Index panel = matmul_panel;
 };
 
+/// Memory that is read soon. Products ask for some of it with each step of k, so that it comes while they compute.
+struct Ahead {
+  char const *begin = nullptr, *end = nullptr;
+  Index pace = 0;  ///< bytes per step
+
+  /// `steps`: over which it is spread; at most a cache line each.
+  template <class X>
+  static Ahead of(X const* data, Index size, Index steps = 1) {
+    auto const* const from = reinterpret_cast<char const*>(data);
+    Index const bytes = size * static_cast<Index>(sizeof(X));
+    return {from, from + bytes, (aeth::min)(ceil_div(bytes, steps), Index{64})};
+  }
+  /// Takes what `steps` steps ask for; returns how far apart.
+  Index take(Index steps) {
+    Index const bytes = (aeth::min)(pace, (end - begin) / steps);
+    begin += steps * bytes;
+    return bytes;
+  }
+};
+
 /// Elements of k that lie side by side in a packed panel.
 template <class X>
 inline constexpr Index pair_of = std::is_same_v<X, bf16> ? 2 : 1;
@@ -187,19 +207,25 @@ class FlushSubnormals {
 #endif
 };
 
-/// C (+)= A · B on this thread at a level; see detail/kernels_matmul.hpp.
+/// C (+)= A · B on this thread at a level, and on the way what is read after it; see detail/kernels_matmul.hpp.
 template <class X, class Y, class T>
 void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c,
-            Index ldc, bool accumulate, T* scratch) {
+            Index ldc, bool accumulate, T* scratch, Ahead& ahead) {
   if constexpr (std::is_same_v<X, bf16>) {
 #if AETH_X86_64
     if (level == SimdLevel::avx512_bf16)
-      return avx512_bf16::matmul<avx512::F32>(rows, columns, depth, a, b, c, ldc, accumulate, scratch);
+      return avx512_bf16::matmul<avx512::F32>(rows, columns, depth, a, b, c, ldc, accumulate, scratch, ahead);
 #endif
     FlushSubnormals const scope;
-    return AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch);
+    return AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch, ahead);
   }
-  AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch);
+  AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch, ahead);
+}
+template <class X, class Y, class T>
+void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c,
+            Index ldc, bool accumulate, T* scratch) {
+  Ahead nothing;
+  matmul(level, rows, columns, depth, a, b, c, ldc, accumulate, scratch, nothing);
 }
 
 /// from [rows, columns], transposed to [columns, width] as products read a panel on the right; whole vectors of rows

@@ -48,26 +48,44 @@ void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
     first_task[j + 1] = first_task[j] + cpu::MatmulTasks(jobs[j], count, threads()).count();
   for (Arena& arena : thread_scratch_) arena.reserve(cpu::matmul_scratch * static_cast<Index>(sizeof(T)));
   bool const accumulate = write == Write::accumulate;
-  parallel(first_task[count], [&](Index task, int thread) {
+  struct Place {
+    Index job, row, column;
+  };
+  auto const place = [&](Index task) {
     Index low = 0;
     for (Index high = count; high - low > 1;) {
       Index const middle = (low + high) / 2;
       (first_task[middle] <= task ? low : high) = middle;
     }
-    MatmulJob<X, Y> const& job = jobs[low];
+    cpu::MatmulTasks const tasks(jobs[low], count, threads());
+    Index const at = task - first_task[low];
+    return Place{low, at % tasks.row_tiles * tasks.rows, at / tasks.row_tiles * tasks.columns};
+  };
+  parallel(first_task[count], [&](Index task, int thread) {
+    auto const [j, row, column] = place(task);
+    MatmulJob<X, Y> const& job = jobs[j];
     cpu::MatmulTasks const tasks(job, count, threads());
-    Index const row = (task - first_task[low]) % tasks.row_tiles * tasks.rows,
-                column = (task - first_task[low]) / tasks.row_tiles * tasks.columns;
     bool const packed = job.b_row == 0;
     Index const columns = min(tasks.columns, job.columns - column);
     cpu::LeftMatrix<X> a = job.a;
     a.data += row * (a.columns ? Index{1} : a.stride);
     cpu::RightMatrix<X> b{job.b + column, job.b_row, cpu::matmul_panel};
-    if (packed) b = {job.b + column * round_up(job.depth, cpu::pair_of<X>), round_up(columns, Index{16}), 0};
+    cpu::Ahead ahead;
+    if (packed) {
+      Index const depth = round_up(job.depth, cpu::pair_of<X>);
+      b = {job.b + column * depth, round_up(columns, Index{16}), 0};
+      // Threads advance together: what this one reads next is probably that many tasks further.
+      if (tasks.rows >= 24 && task + threads() < first_task[count]) {
+        Place const next = place(task + threads());
+        X const* const data = jobs[next.job].b + next.column * depth;
+        if (data != b.data) ahead = cpu::Ahead::of(data, min(depth, cpu::matmul_k_block) * cpu::matmul_panel);
+      }
+    }
     Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
     ArenaScope const task_scope(arena);
     cpu::matmul(level_, min(tasks.rows, job.rows - row), columns, job.depth, a, b,
-                job.c + row * job.c_row + column, job.c_row, accumulate, arena.take<T>(cpu::matmul_scratch));
+                job.c + row * job.c_row + column, job.c_row, accumulate, arena.take<T>(cpu::matmul_scratch),
+                ahead);
   });
 }
 

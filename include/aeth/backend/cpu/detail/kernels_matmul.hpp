@@ -30,8 +30,10 @@ struct Product<L, bf16> : PairProduct {};
 /// b_step          the same for B
 template <class P, unsigned R, unsigned V, class T, class X>
 inline void matmul_tile(Index steps, X const* a, Index a_row, Index a_step, X const* b, Index b_step, T* c,
-                        Index ldc, bool accumulate) {
+                        Index ldc, bool accumulate, Ahead& ahead) {
   using L = typename P::Sum;
+  char const* soon = ahead.begin ? ahead.begin : reinterpret_cast<char const*>(c);
+  Index const soon_step = ahead.take(steps);
   L sum[R][V];
   AETH_UNROLL
   for (unsigned r = 0; r < R; ++r) {
@@ -52,6 +54,8 @@ inline void matmul_tile(Index steps, X const* a, Index a_row, Index a_step, X co
       AETH_UNROLL
       for (unsigned v = 0; v < V; ++v) sum[r][v] = P::add(left, right[v], sum[r][v]);
     }
+    __builtin_prefetch(soon);
+    soon += soon_step;
     a += a_step;
     b += b_step;
   }
@@ -78,7 +82,7 @@ struct LeftTiles {
 /// All rows of one strip of V·16 columns.
 template <class P, unsigned V, class T, class X>
 inline void matmul_strip(Index rows, Index steps, LeftTiles<X> a, X const* b, Index b_step, T* c, Index ldc,
-                         bool accumulate) {
+                         bool accumulate, Ahead& ahead) {
   constexpr unsigned most = P::rows;
   static_assert(matmul_group % most == 0);
   // A small tile waits for B more than it computes: eight rows take less time as 4 + 4 than as 6 + 2.
@@ -86,15 +90,16 @@ inline void matmul_strip(Index rows, Index steps, LeftTiles<X> a, X const* b, In
   if (most == 6 && rows - full == 2 && full > 0 && (a.even() || full % matmul_group != 0)) full -= most;
   Index row = 0;
   for (; row < full; row += most)
-    matmul_tile<P, most, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
+    matmul_tile<P, most, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate,
+                            ahead);
   if constexpr (most > 4)
     for (; row + 4 <= rows; row += 4)
-      matmul_tile<P, 4, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
+      matmul_tile<P, 4, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate, ahead);
   if constexpr (most > 2)
     for (; row + 2 <= rows; row += 2)
-      matmul_tile<P, 2, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
+      matmul_tile<P, 2, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate, ahead);
   for (; row < rows; ++row)
-    matmul_tile<P, 1, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate);
+    matmul_tile<P, 1, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate, ahead);
 }
 
 /// A, given by columns, in groups of rows one after another in `to`: in each, all rows of a step lie together.
@@ -158,9 +163,10 @@ inline void copy_rows_of_panel(X* to, Index width, B const* b, Index ldb, Index 
 /// c         in the accumulator's type T, or narrower: then columns ≤ 64, and sums rest in scratch until they are
 ///           rounded once
 /// scratch   matmul_scratch elements
+/// ahead     read after this product
 template <class L, class X, class Y, class T = typename L::Scalar>
 inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c, Index ldc,
-                   bool accumulate, T* scratch) {
+                   bool accumulate, T* scratch, Ahead& ahead) {
   using P = Product<L, X>;
   constexpr Index tile = P::rows, panel = matmul_panel, step = P::step;
   constexpr Index k_block = matmul_k_block * static_cast<Index>(sizeof(T) / sizeof(X));
@@ -192,6 +198,10 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
       else if constexpr (step == 2)
         if (part % 2 != 0) left = copy_odd_rows(copied_a, left.data, a.stride, height, part);
       bool const add = accumulate || k > 0;
+      // Few rows use a panel for too short a time to fetch the next part of it meanwhile.
+      Index const rest = b.panel != panel && b.stride == panel && height >= 4 * tile ? depth - k - part : 0;
+      Ahead next_part = Ahead::of(b.data + (k + part) * b.stride, (aeth::min)(k_block, rest) * b.stride);
+      Ahead& soon = rest > 0 ? next_part : ahead;
       for (Index j0 = 0; j0 < columns; j0 += panel) {
         Index const width = (aeth::min)(panel, columns - j0), whole = width / 16 * 16;
         Index right_step = step * panel;
@@ -210,14 +220,14 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
         if constexpr (wide > 16)
           for (; j + wide <= whole; j += wide)
             matmul_strip<P, P::vectors>(height, steps, left, right + j * step, right_step, to + j, out_row,
-                                        add);
+                                        add, soon);
         for (; j < whole; j += 16)
-          matmul_strip<P, 1>(height, steps, left, right + j * step, right_step, to + j, out_row, add);
+          matmul_strip<P, 1>(height, steps, left, right + j * step, right_step, to + j, out_row, add, soon);
         if (whole == width) continue;
         if (add)
           for (Index r = 0; r < height; ++r)
             for (Index x = whole; x < width; ++x) edge[r * 16 + x - whole] = to[r * out_row + x];
-        matmul_strip<P, 1>(height, steps, left, right + whole * step, right_step, edge, Index{16}, add);
+        matmul_strip<P, 1>(height, steps, left, right + whole * step, right_step, edge, Index{16}, add, soon);
         for (Index r = 0; r < height; ++r)
           for (Index x = whole; x < width; ++x) to[r * out_row + x] = edge[r * 16 + x - whole];
       }
