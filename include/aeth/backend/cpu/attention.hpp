@@ -243,9 +243,12 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan
   // A power of two: while a sequence grows, scratch grows by doubling and not with every block.
   Index const blocks = power_of_two(ceil_div(span.keys, block)), rows = span.queries * groups;
   Index const query_size = round_up(d, cpu::pair_of<X>) * 16, part_size = 16 * latent_dim;
-  // Of both products of a task.
-  Index const steps = ceil_div(block, Index{6}) * ceil_div(d, cpu::pair_of<X>) +
-                      ceil_div(latent_dim, cpu::matmul_panel) * 3 * (block / cpu::pair_of<X>);
+  // Steps of k of both products of a task, [block, d] · [d, 16] and [16, block] · [block, latent_dim], by register tiles
+  // of six rows, as the wide SIMD levels have them; elsewhere the next block is only prefetched sooner.
+  constexpr Index tile = 6;
+  Index const steps =
+      ceil_div(block, tile) * ceil_div(d, cpu::pair_of<X>) +
+      ceil_div(Index{16}, tile) * ceil_div(latent_dim, cpu::matmul_panel) * (block / cpu::pair_of<X>);
   ArenaScope const outer(scratch_);
   X* const queries = scratch_.take<X>(rows * query_size);
   T* const parts = scratch_.take<T>(rows * blocks * part_size);
@@ -269,7 +272,8 @@ void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan
     X* const weights = cpu::operands_for<X>(arena, scores, block * 16);
     T* const shift = shifts + task * 16;
     X const* const rows_of_cache = cache.row(span.key_begin + key);
-    // Threads advance together, so this is probably the block that this one takes next.
+    // Products read a few short rows at a time, which hardware does not foresee. Threads advance together, so this is
+    // probably the block that this one takes next.
     cpu::Ahead ahead;
     if (Index const next = key + threads() * block; next < span.keys)
       ahead = cpu::Ahead::of(cache.row(span.key_begin + next), min(block, span.keys - next) * cache.stride,

@@ -39,6 +39,8 @@ inline constexpr Index matmul_k_block =
     256;                                   ///< steps of k for which a panel stays in the first cache levels
 inline constexpr Index matmul_group = 48;  ///< rows of A that are copied side by side: of any register tile's
 inline constexpr Index matmul_rows = 5 * matmul_group;  ///< whose copies stay in the second cache level
+inline constexpr Index matmul_ahead_rows =
+    24;  ///< fewer use a panel for too short a time to fetch another meanwhile
 inline constexpr Index matmul_copied_a = matmul_k_block * matmul_rows;
 inline constexpr Index matmul_copied_b = matmul_k_block * matmul_panel;
 /// Elements of scratch of a product on one thread: copies of A's columns and of a panel of B, an edge of C, and
@@ -62,7 +64,8 @@ struct RightMatrix {
   Index panel = matmul_panel;
 };
 
-/// Memory that is read soon. Products ask for some of it with each step of k, so that it comes while they compute.
+/// Memory that is read soon. Register tiles prefetch some of it with each step of k, so that it comes evenly while they
+/// compute. A guess that was wrong costs bandwidth and nothing else.
 struct Ahead {
   char const *begin = nullptr, *end = nullptr;
   Index pace = 0;  ///< bytes per step
@@ -74,7 +77,7 @@ struct Ahead {
     Index const bytes = size * static_cast<Index>(sizeof(X));
     return {from, from + bytes, (aeth::min)(ceil_div(bytes, steps), Index{64})};
   }
-  /// Takes what `steps` steps ask for; returns how far apart.
+  /// Moves past what the next `steps` steps prefetch; returns the bytes from one to the next, 0 when little is left.
   Index take(Index steps) {
     Index const bytes = (aeth::min)(pace, (end - begin) / steps);
     begin += steps * bytes;
@@ -207,7 +210,7 @@ class FlushSubnormals {
 #endif
 };
 
-/// C (+)= A · B on this thread at a level, and on the way what is read after it; see detail/kernels_matmul.hpp.
+/// C (+)= A · B on this thread at a level, prefetching what is read after it; see detail/kernels_matmul.hpp.
 template <class X, class Y, class T>
 void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c,
             Index ldc, bool accumulate, T* scratch, Ahead& ahead) {

@@ -61,6 +61,9 @@ void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
     Index const at = task - first_task[low];
     return Place{low, at % tasks.row_tiles * tasks.rows, at / tasks.row_tiles * tasks.columns};
   };
+  auto const packed_panel = [](MatmulJob<X, Y> const& job, Index column) {
+    return job.b + column * round_up(job.depth, cpu::pair_of<X>);
+  };
   parallel(first_task[count], [&](Index task, int thread) {
     auto const [j, row, column] = place(task);
     MatmulJob<X, Y> const& job = jobs[j];
@@ -72,13 +75,15 @@ void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
     cpu::RightMatrix<X> b{job.b + column, job.b_row, cpu::matmul_panel};
     cpu::Ahead ahead;
     if (packed) {
-      Index const depth = round_up(job.depth, cpu::pair_of<X>);
-      b = {job.b + column * depth, round_up(columns, Index{16}), 0};
+      b = {packed_panel(job, column), round_up(columns, Index{16}), 0};
       // Threads advance together: what this one reads next is probably that many tasks further.
-      if (tasks.rows >= 24 && task + threads() < first_task[count]) {
+      if (tasks.rows >= cpu::matmul_ahead_rows && task + threads() < first_task[count]) {
         Place const next = place(task + threads());
-        X const* const data = jobs[next.job].b + next.column * depth;
-        if (data != b.data) ahead = cpu::Ahead::of(data, min(depth, cpu::matmul_k_block) * cpu::matmul_panel);
+        X const* const panel = packed_panel(jobs[next.job], next.column);
+        Index const columns_there = min(cpu::matmul_panel, jobs[next.job].columns - next.column);
+        if (panel != b.data)
+          ahead = cpu::Ahead::of(
+              panel, min(jobs[next.job].depth, cpu::matmul_k_block * cpu::pair_of<X>) * columns_there);
       }
     }
     Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];

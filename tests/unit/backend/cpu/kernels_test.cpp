@@ -155,6 +155,45 @@ TEST_CASE("products of BF16 pairs have the same bits on every level, subnormal n
   }
 }
 
+TEST_CASE("memory that is read soon is asked for evenly and never beyond its end", "[backend]") {
+  std::vector<float> const memory(1000);
+  cpu::Ahead evenly = cpu::Ahead::of(memory.data(), 1000, 100);
+  CHECK(evenly.pace == 40);
+  CHECK(evenly.take(60) == 40);
+  CHECK(evenly.take(60) == 26);  // 1,600 bytes are left
+  CHECK(evenly.take(60) == 0);
+  CHECK(evenly.begin <= evenly.end);
+  CHECK(cpu::Ahead::of(memory.data(), 1000).pace == 64);
+  cpu::Ahead nothing;
+  CHECK(nothing.take(7) == 0);
+  CHECK(nothing.begin == nullptr);
+}
+
+TEST_CASE("what a product prefetches changes none of its bits", "[backend]") {
+  // Three parts of k; with more rows than matmul_ahead_rows the panel's own next part comes first.
+  constexpr Index columns = cpu::matmul_panel, depth = 2 * cpu::matmul_k_block + 40;
+  auto const b = test::random_tensor<float>(depth, columns, 6);
+  std::vector<float> const later(to_size(4 * depth * columns));
+  for (Index const rows : {Index{5}, Index{50}}) {
+    auto const a = test::random_tensor<float>(rows, depth, 5);
+    std::vector<std::vector<float>> c;
+    for (SimdLevel const level : levels())
+      for (bool const prefetches : {false, true}) {
+        std::vector<float> sums(to_size(rows * columns)), scratch(to_size(cpu::matmul_scratch));
+        cpu::Ahead ahead;
+        if (prefetches) ahead = cpu::Ahead::of(later.data(), static_cast<Index>(later.size()));
+        cpu::Ahead const before = ahead;
+        cpu::matmul(level, rows, columns, depth, cpu::LeftMatrix<float>{a.values.data(), depth},
+                    cpu::RightMatrix<float>{b.values.data(), columns, 0}, sums.data(), columns, false,
+                    scratch.data(), ahead);
+        CHECK((ahead.begin > before.begin) == prefetches);
+        CHECK(ahead.begin <= ahead.end);
+        c.push_back(sums);
+      }
+    for (auto const& sums : c) CHECK(test::same_bits(sums, c.front()));
+  }
+}
+
 TEST_CASE("a sum that only rounds up to the smallest normal number is flushed", "[backend]") {
   float const least = 0x1p-126f;
   // c = 2^-126 (1 + 2^-23), a · b = −2^-126 (2^-23 + part)

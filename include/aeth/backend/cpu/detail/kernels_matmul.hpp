@@ -28,6 +28,7 @@ struct Product<L, bf16> : PairProduct {};
 ///
 /// a_row, a_step   from one row of A to the next, from one step of k to the next, in elements
 /// b_step          the same for B
+/// ahead           prefetched on the way
 template <class P, unsigned R, unsigned V, class T, class X>
 inline void matmul_tile(Index steps, X const* a, Index a_row, Index a_step, X const* b, Index b_step, T* c,
                         Index ldc, bool accumulate, Ahead& ahead) {
@@ -163,13 +164,13 @@ inline void copy_rows_of_panel(X* to, Index width, B const* b, Index ldb, Index 
 /// c         in the accumulator's type T, or narrower: then columns ≤ 64, and sums rest in scratch until they are
 ///           rounded once
 /// scratch   matmul_scratch elements
-/// ahead     read after this product
+/// ahead     read after this product; prefetched with the last part of k, or with all if B is not a packed panel
 template <class L, class X, class Y, class T = typename L::Scalar>
 inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c, Index ldc,
                    bool accumulate, T* scratch, Ahead& ahead) {
   using P = Product<L, X>;
   constexpr Index tile = P::rows, panel = matmul_panel, step = P::step;
-  constexpr Index k_block = matmul_k_block * static_cast<Index>(sizeof(T) / sizeof(X));
+  constexpr Index k_block = matmul_k_block * step;
   X* const copied_a = reinterpret_cast<X*>(scratch);
   X* const copied_b = reinterpret_cast<X*>(scratch + matmul_copied_a);
   T* const edge = scratch + matmul_copied_a + matmul_copied_b;
@@ -198,10 +199,12 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
       else if constexpr (step == 2)
         if (part % 2 != 0) left = copy_odd_rows(copied_a, left.data, a.stride, height, part);
       bool const add = accumulate || k > 0;
-      // Few rows use a panel for too short a time to fetch the next part of it meanwhile.
-      Index const rest = b.panel != panel && b.stride == panel && height >= 4 * tile ? depth - k - part : 0;
-      Ahead next_part = Ahead::of(b.data + (k + part) * b.stride, (aeth::min)(k_block, rest) * b.stride);
-      Ahead& soon = rest > 0 ? next_part : ahead;
+      // A packed panel is read once from far away: its next part comes while this one is used.
+      Index const rest = depth - k - part;
+      bool const own = rest > 0 && b.panel != panel && b.stride == panel && height >= matmul_ahead_rows;
+      Ahead next_part;
+      if (own) next_part = Ahead::of(b.data + (k + part) * b.stride, (aeth::min)(k_block, rest) * b.stride);
+      Ahead& soon = own ? next_part : ahead;
       for (Index j0 = 0; j0 < columns; j0 += panel) {
         Index const width = (aeth::min)(panel, columns - j0), whole = width / 16 * 16;
         Index right_step = step * panel;
