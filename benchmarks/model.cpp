@@ -23,6 +23,7 @@
 #include "aeth/train/trainer.hpp"
 #include "support/configs.hpp"
 #include "support/harness.hpp"
+#include "support/inference_work.hpp"
 #include "support/machine_peak.hpp"
 
 namespace {
@@ -147,9 +148,8 @@ class ModelBench {
       if (!wants("infer.prefill", config)) continue;
       aeth::infer::Session<Model> session(model(), 1, length, form);
       auto const tokens = random_tokens(length, C.vocab_size);
-      double const n = static_cast<double>(length), head = 2.0 * C.vocab_size * C.dim;
-      double const flop = n * (aeth::forward_flops_per_token(C, (n + 1) / 2) - head) + head;
-      result("infer.prefill", config, n, flop, 0, [&] {
+      auto const work = bench::prefill_work<C>(length);
+      result("infer.prefill", config, static_cast<double>(length), work.flop, work.bytes, [&] {
         session.truncate(0, 0);
         session.append({{0, {tokens.data(), length}}});
       });
@@ -167,27 +167,11 @@ class ModelBench {
       session.assume(s, depth);
       step.push_back({s, {tokens.data() + s, 1}});
     }
-    double const n = static_cast<double>(batch), keys = static_cast<double>(depth + 1);
-    double const cache = static_cast<double>(
-        aeth::mla_cache_bytes_per_token(C, static_cast<Index>(sizeof(typename P::Activation))));
-    result("infer.decode", config, n, n * aeth::forward_flops_per_token(C, keys),
-           weight_bytes(batch) + n * keys * cache, [&] {
-             for (Index s = 0; s < batch; ++s) session.truncate(s, depth);
-             session.decode(step);
-           });
-  }
-
-  /// Least bytes of weights that a step over `batch` tokens reads, in the storage type of the policy.
-  /// Different tokens choose different experts: of E, E · (1 − (1 − K/E)^batch) are expected to be needed.
-  static double weight_bytes(Index batch) {
-    auto const once = aeth::count_activated(C);
-    double weights = static_cast<double>(once.total() - once.embedding - once.experts);
-    if (C.moe.experts > 0) {
-      double untouched = 1;
-      for (Index i = 0; i < batch; ++i) untouched *= 1.0 - double(C.moe.top_k) / C.moe.experts;
-      weights += static_cast<double>(aeth::count_parameters(C).experts) * (1.0 - untouched);
-    }
-    return weights * sizeof(typename P::Weight);
+    auto const work = bench::decode_work<C, P>(batch, static_cast<double>(depth + 1));
+    result("infer.decode", config, static_cast<double>(batch), work.flop, work.bytes, [&] {
+      for (Index s = 0; s < batch; ++s) session.truncate(s, depth);
+      session.decode(step);
+    });
   }
 
   Bench b_;
@@ -214,8 +198,8 @@ int main(int argc, char** argv) {
     ModelBench<aeth::presets::mini, aeth::Bf16>(b, "mini").run(16, 256);
     ModelBench<bench::mini_v2, aeth::Fp32>(b, "mini_v2").run(16, 256);
     ModelBench<aeth::presets::tiny, aeth::Fp32>(b, "tiny").run(16, 64);
-    peer_model<bench::with_long_context(bench::peer_model_a)>(b, "peer A", {0, 2048, 8192});
-    peer_model<bench::with_long_context(bench::peer_model)>(b, "peer B", {0, 2048, 8192, 16384});
+    peer_model<bench::peer_model_a>(b, "peer A", {0, 2048, 8192});
+    peer_model<bench::peer_model>(b, "peer B", {0, 2048, 8192, 16384});
     ModelBench<bench::peer_model_3_layers, aeth::Fp32>(b, "peer B, 3 layers").training(8, 512, 2);
     ModelBench<bench::peer_model_3_layers, aeth::Bf16>(b, "peer B, 3 layers").training(8, 512, 2);
     bench::report_peak_again(options, report);

@@ -89,8 +89,10 @@ class Operations {
       matrix_products("o", Index{heads} * c_.mla.v_dim, d, rows);
       matrix_products("ffn_up", d, Index{2} * c_.ffn_dim, rows);
     }
-    expert_products("experts_up", d, Index{2} * c_.moe.hidden_dim);
-    expert_products("experts_down", c_.moe.hidden_dim, d);
+    for (Index const tokens : {tokens_, tokens_ / 2}) {
+      expert_products("experts_up", d, Index{2} * c_.moe.hidden_dim, tokens);
+      expert_products("experts_down", c_.moe.hidden_dim, d, tokens);
+    }
     pack();
     norms();
     rotate();
@@ -219,15 +221,15 @@ class Operations {
   }
 
   /// Rows of uneven loads: expert e gets a share that grows with e, from nothing to about twice the mean.
-  std::vector<Index> uneven_groups() const {
-    Index const rows = tokens_ * c_.moe.top_k, experts = c_.moe.experts;
+  std::vector<Index> uneven_groups(Index tokens) const {
+    Index const rows = tokens * c_.moe.top_k, experts = c_.moe.experts;
     std::vector<Index> first(to_size(experts + 1), 0);
     for (Index e = 0; e <= experts; ++e) first[to_size(e)] = rows * e * (e - 1) / (experts * (experts - 1));
     return first;
   }
 
-  void expert_products(std::string const& part, Index in, Index out) {
-    Index const rows = tokens_ * c_.moe.top_k, experts = c_.moe.experts;
+  void expert_products(std::string const& part, Index in, Index out, Index tokens) {
+    Index const rows = tokens * c_.moe.top_k, experts = c_.moe.experts;
     std::string const config = label(aeth::text(part, " ", experts, " groups ", rows, "x", in, "x", out));
     if (!wants("grouped_linear", config) && !wants("grouped_linear_input_grad", config) &&
         !wants("grouped_linear_weight_grad", config))
@@ -245,7 +247,7 @@ class Operations {
     Buffer<A> backward(experts * back_stride);
     for (Index e = 0; e < experts; ++e)
       b_.cpu.pack_transposed(w.read().row_slice(e * out, out), backward.data() + e * back_stride);
-    auto const groups = uneven_groups();
+    auto const groups = uneven_groups(tokens);
     // Eigen: one task per group, the largest first, as the groups ascend.
     auto const each_group = [&](auto const& body) {
       b_.cpu.parallel(experts, [&](Index i, int) {

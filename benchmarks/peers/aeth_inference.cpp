@@ -2,8 +2,9 @@
 //
 // Lines on standard input: `prefill N` processes a prompt of N tokens and makes the logits of its last one;
 // `decode DEPTH N` makes the logits of N more tokens, one at a time, after DEPTH tokens that do not count. Each is
-// answered by its seconds. `cache FORM`, latent or expanded, starts anew with that form. An empty line or the end of
-// input ends the program.
+// answered by its seconds. `limit prefill N` and `limit decode DEPTH N` are answered by the seconds that the machine,
+// measured at that moment, needs at least for the same. `cache FORM`, latent or expanded, starts anew with that form.
+// An empty line or the end of input ends the program.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -14,7 +15,6 @@
 #include <string>
 #include <vector>
 
-#include "../support/configs.hpp"
 #include "aeth/backend/cpu.hpp"
 #include "aeth/core/random.hpp"
 #include "aeth/infer/session.hpp"
@@ -22,6 +22,9 @@
 #include "aeth/model/model.hpp"
 #include "aeth/numeric/precision.hpp"
 #include "command_line.hpp"
+#include "support/configs.hpp"
+#include "support/inference_work.hpp"
+#include "support/machine_peak.hpp"
 
 namespace {
 
@@ -42,7 +45,7 @@ class Contender {
 
  public:
   Contender(aeth::Cpu& cpu, std::string const& file, Index capacity, aeth::infer::CacheForm form)
-      : model_(cpu) {
+      : cpu_(cpu), model_(cpu) {
     aeth::interchange::load_gguf(model_, file);
     model_.release_masters();
     aeth::Random random(3, aeth::RandomUse::test);
@@ -67,6 +70,9 @@ class Contender {
     return seconds_since(begin);
   }
 
+  /// Seconds that the machine at hand needs at least for prefill(count), as it is now.
+  double prefill_limit(Index count) const { return limit(bench::prefill_work<C>(count)); }
+
   double decode(Index depth, Index count) {
     // What is there of the same tokens stays.
     session_->truncate(0, aeth::min(depth, session_->length(0)));
@@ -76,7 +82,19 @@ class Contender {
     return seconds_since(begin);
   }
 
+  /// Seconds that the machine at hand needs at least for decode(depth, count), as it is now.
+  double decode_limit(Index depth, Index count) const {
+    double const n = static_cast<double>(count);
+    return n * limit(bench::decode_work<C, P>(1, static_cast<double>(depth) + (n + 1) / 2));
+  }
+
  private:
+  /// Measures the machine anew.
+  double limit(bench::InferenceWork const& work) const {
+    bench::MachinePeak peak(cpu_.level(), cpu_.threads());
+    return bench::limit_of(peak, P::name, work.flop, work.bytes, work.bytes).seconds;
+  }
+
   static double seconds_since(std::chrono::steady_clock::time_point begin) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
@@ -90,6 +108,7 @@ class Contender {
     return chunks_;
   }
 
+  aeth::Cpu& cpu_;
   Model model_;
   std::unique_ptr<aeth::infer::Session<Model>> session_;
   std::vector<std::int32_t> tokens_;
@@ -115,15 +134,18 @@ void run(bench::CommandLine const& line) {
     std::string what, form;
     Index depth = 0, count = 0;
     words >> what;
-    if (what == "cache" && words >> form) {
+    bool const limit = what == "limit";
+    if (limit) words >> what;
+    if (!limit && what == "cache" && words >> form) {
       contender.cache(cache_form(form));
       std::puts("0");
     } else if (what == "prefill" && words >> count && count > 0) {
-      std::printf("%.9g\n", contender.prefill(count));
+      std::printf("%.9g\n", limit ? contender.prefill_limit(count) : contender.prefill(count));
     } else if (what == "decode" && words >> depth >> count && depth >= 0 && count > 0) {
-      std::printf("%.9g\n", contender.decode(depth, count));
+      std::printf("%.9g\n", limit ? contender.decode_limit(depth, count) : contender.decode(depth, count));
     } else {
-      throw std::runtime_error("none of `prefill N`, `decode DEPTH N` and `cache FORM`: " + text);
+      throw std::runtime_error("none of `[limit] prefill N`, `[limit] decode DEPTH N` and `cache FORM`: " +
+                               text);
     }
     std::fflush(stdout);
   }

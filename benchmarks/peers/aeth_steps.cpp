@@ -14,7 +14,6 @@
 #include <string>
 #include <vector>
 
-#include "../support/configs.hpp"
 #include "aeth/backend/cpu.hpp"
 #include "aeth/core/buffer.hpp"
 #include "aeth/core/random.hpp"
@@ -28,6 +27,7 @@
 #include "aeth/optim/step.hpp"
 #include "aeth/train/step.hpp"
 #include "command_line.hpp"
+#include "support/configs.hpp"
 
 namespace {
 

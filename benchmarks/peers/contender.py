@@ -39,27 +39,34 @@ def pause(seconds):
     time.sleep(seconds)
 
 
-def print_table(title, rates, unit):
-    """Median, least and most of each contender's rates, the fastest first."""
+def print_table(title, rates, unit, shares=None):
+    """Median, least and most of each contender's rates, the fastest first; `shares` of the limit where known."""
     print(f"\n{title}, {unit}")
-    print(f"  {'':24} {'median':>9} {'least':>9} {'most':>9} {'samples':>8}")
+    print(f"  {'':44} {'median':>9} {'least':>9} {'most':>9} {'samples':>8}" + ("  of limit" if shares else ""))
     for name, values in sorted(rates.items(), key=lambda item: -statistics.median(item[1])):
-        print(f"  {name:24} {statistics.median(values):9.1f} {min(values):9.1f} {max(values):9.1f} {len(values):8}")
+        share = f"{statistics.median(shares[name]):8.0%}" if shares and name in shares else ""
+        print(f"  {name:44} {statistics.median(values):9.1f} {min(values):9.1f} {max(values):9.1f} {len(values):8}"
+              f" {share}")
 
 
 def compare(rates, is_ours, row, path):
-    """Prints the ratio of our fastest variant to the fastest peer; appends a JSON line for each peer to `path`."""
+    """Prints the ratio of our fastest variant to the fastest peer; appends a JSON line for each peer to `path`.
+
+    A ratio is the median of those of each round, whose samples were taken one right after the other: a machine that is
+    slow for a while is slow for both."""
     medians = {name: statistics.median(values) for name, values in rates.items()}
     ours = {name: rate for name, rate in medians.items() if is_ours(name)}
-    peers = {name: rate for name, rate in medians.items() if not is_ours(name)}
-    if not ours or not peers:
+    if not ours or len(ours) == len(medians):
         return
-    value, best = max(ours.values()), max(peers, key=peers.get)
-    print(f"  aeth / {best}, the fastest peer: {value / peers[best]:.2f}", flush=True)
+    best = max(ours, key=ours.get)
+    ratios = {name: statistics.median(mine / theirs for mine, theirs in zip(rates[best], values))
+              for name, values in rates.items() if not is_ours(name)}
+    fastest = min(ratios, key=ratios.get)
+    print(f"  {best} / {fastest}, the fastest peer: {ratios[fastest]:.2f}", flush=True)
     if not path:
         return
     with open(path, "a") as out:
-        for name, rate in peers.items():
-            line = row | {"value": round(value, 2), "unit": "tokens/s", "peer": name, "peer_value": round(rate, 2),
-                          "ratio": round(value / rate, 4)}
+        for name, ratio in ratios.items():
+            line = row | {"value": round(ours[best], 2), "unit": "tokens/s", "peer": name,
+                          "peer_value": round(medians[name], 2), "ratio": round(ratio, 4)}
             out.write(json.dumps(line) + "\n")

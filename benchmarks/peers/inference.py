@@ -32,6 +32,8 @@ def parse():
     parser.add_argument("--ik-llama-bench", metavar="PATH")
     parser.add_argument("--llama-flags", action="append", metavar="FLAGS")
     parser.add_argument("--ik-flags", action="append", metavar="FLAGS")
+    parser.add_argument("--cache", nargs="*", choices=["latent", "expanded"], default=["latent", "expanded"],
+                        help="forms of aeth's cache (latent expanded)")
     parser.add_argument("--prompts", type=int, nargs="*", default=[512, 2048], help="lengths of prompts (512 2048)")
     parser.add_argument("--depths", type=int, nargs="*", default=[0, 2048],
                         help="tokens before the decoded ones (0 2048)")
@@ -54,7 +56,16 @@ class Aeth:
         self.contender.ask(f"cache {self.form}")
         short = "prefill 16" if kind == "prefill" else f"decode {depth} 4"
         self.contender.ask(short)  # memory of a new cache is touched, and the depth is filled
-        return self.contender.ask(f"prefill {count}" if kind == "prefill" else f"decode {depth} {count}")[0]
+        return self.contender.ask(self.line(test))[0]
+
+    def limit(self, test):
+        """Seconds that the machine, measured now, needs at least."""
+        return self.contender.ask("limit " + self.line(test))[0]
+
+    @staticmethod
+    def line(test):
+        kind, count, depth = test
+        return f"prefill {count}" if kind == "prefill" else f"decode {depth} {count}"
 
 
 class LlamaBench:
@@ -90,7 +101,7 @@ def main():
     capacity = max([*options.prompts, *[depth + options.decode for depth in options.depths]])
     program = Contender([options.aeth, options.model, options.precision, options.file, "--capacity", capacity,
                          "--threads", options.threads], options.threads)
-    contenders = [Aeth(program, "latent"), Aeth(program, "expanded")]
+    contenders = [Aeth(program, form) for form in options.cache]
     if options.llama_bench:
         contenders += [LlamaBench("llama.cpp", options.llama_bench, flags, False, options)
                        for flags in options.llama_flags or LLAMA_FLAGS]
@@ -102,12 +113,16 @@ def main():
     for test in tests:
         kind, count, depth = test
         rates = {contender.name: [] for contender in contenders}
+        shares = {}
         for _ in range(options.rounds):
             for contender in contenders:
-                rates[contender.name].append(count / contender.seconds(test))
+                seconds = contender.seconds(test)
+                rates[contender.name].append(count / seconds)
+                if isinstance(contender, Aeth):
+                    shares.setdefault(contender.name, []).append(contender.limit(test) / seconds)
                 pause(options.pause)
         config = f"{options.model} {count}" + (f" depth {depth}" if kind == "decode" else "")
-        print_table(f"infer.{kind} {config} {options.precision}, {options.threads} threads", rates, "tokens/s")
+        print_table(f"infer.{kind} {config} {options.precision}, {options.threads} threads", rates, "tokens/s", shares)
         row = {"bench": f"infer.{kind}", "config": config, "precision": options.precision, "threads": options.threads}
         compare(rates, lambda name: name.startswith("aeth"), row, options.json)
     program.end()

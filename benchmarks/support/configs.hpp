@@ -53,7 +53,7 @@ inline constexpr aeth::ModelConfig peer_model{
     .layers = 12,
     .dense_layers = 1,
     .ffn_dim = 2752,
-    .max_context = 4096,
+    .max_context = 16640,  // room for the deepest cache that is measured
     .norm_eps = 1e-6,
     .init_std = 0.02,
     .mla = {.heads = 16, .q_rank = 384, .kv_rank = 512, .nope_dim = 128, .rope_dim = 64, .v_dim = 128},
@@ -77,11 +77,6 @@ inline constexpr aeth::ModelConfig peer_model_a = aeth::with(peer_model, [](aeth
   c.mla.rope_dim = 32;
   c.mla.v_dim = 64;
 });
-
-/// With room for the deepest cache that is measured. It changes no layer.
-[[nodiscard]] constexpr aeth::ModelConfig with_long_context(aeth::ModelConfig const& config) {
-  return aeth::with(config, [](aeth::ModelConfig& c) { c.max_context = 16640; });
-}
 
 /// As much of peer_model as trains in 5 GB: one dense layer, two with experts.
 inline constexpr aeth::ModelConfig peer_model_3_layers =
