@@ -91,7 +91,7 @@ class Contender {
  private:
   /// Measures the machine anew.
   double limit(bench::InferenceWork const& work) const {
-    bench::MachinePeak peak(cpu_.level(), cpu_.threads());
+    bench::MachinePeak peak(cpu_.level(), cpu_.threads(), bench::Taken::median);
     return bench::limit_of(peak, P::name, work.flop, work.bytes, work.bytes).seconds;
   }
 

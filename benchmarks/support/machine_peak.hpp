@@ -213,8 +213,11 @@ inline PeakLoops peak_loops(aeth::SimdLevel level) {
   return {baseline::multiply_add, baseline::read, 4};
 }
 
-/// Peaks of one level and number of threads. They are the best of many short samples, not the median: a limit
-/// is what can be reached, and on a machine that others use too, a short sample has a chance to be alone.
+/// Which of many short samples is taken: the best, a limit that can be reached, as a short sample has a chance to be alone
+/// on a machine that others use too; or the median, what the machine gives at that moment.
+enum class Taken { best, median };
+
+/// Peaks of one level and number of threads, measured when asked for and then remembered.
 ///
 /// The threads are its own and begin together: a pool would let one thread do the work of another that is
 /// late, and so take the peak of one core for that of all. Each stays on a core.
@@ -222,7 +225,8 @@ class MachinePeak {
  public:
   static constexpr int samples = 40;
 
-  MachinePeak(aeth::SimdLevel level, int threads) : loops_(peak_loops(level)), threads_(threads) {}
+  MachinePeak(aeth::SimdLevel level, int threads, Taken taken = Taken::best)
+      : loops_(peak_loops(level)), threads_(threads), taken_(taken) {}
 
   /// GFLOP/s in FP32, two per multiply-add.
   double compute() { return rate(loops_.multiply_add, loops_.lanes * chains, fp32_); }
@@ -247,7 +251,7 @@ class MachinePeak {
     if (buffer_.size() < part * threads_) buffer_ = aeth::Buffer<float>(part * threads_);
     aeth::Index const passes = aeth::max((aeth::Index{1} << 24) / part, aeth::Index{1});
     double const seconds =
-        best([&](aeth::Index i) { keep(loops_.read(buffer_.data() + i * part, part, passes)); });
+        sampled([&](aeth::Index i) { keep(loops_.read(buffer_.data() + i * part, part, passes)); });
     double const read = static_cast<double>(part * threads_ * passes) * sizeof(float);
     return bandwidths_[part] = read / seconds * 1e-9;
   }
@@ -259,16 +263,17 @@ class MachinePeak {
   double rate(MultiplyAddLoop loop, int multiply_adds, double& known) {
     if (known > 0 || loop == nullptr) return known;
     constexpr aeth::Index steps = 200000;
-    double const seconds = best([&](aeth::Index) { keep(loop(steps, one_, tiny_)); });
+    double const seconds = sampled([&](aeth::Index) { keep(loop(steps, one_, tiny_)); });
     return known = 2e-9 * multiply_adds * static_cast<double>(steps) * threads_ / seconds;
   }
 
-  /// Least seconds of all samples, the first and unmeasured one excepted.
+  /// Seconds of the sample that is taken; the first one does not count.
   template <class Body>
-  double best(Body const& body) const {
-    double least = together(body);
-    for (int i = 0; i < samples; ++i) least = i == 0 ? together(body) : std::min(least, together(body));
-    return least;
+  double sampled(Body const& body) const {
+    std::vector<double> seconds;
+    for (int i = 0; i <= samples; ++i) seconds.push_back(together(body));
+    std::sort(seconds.begin() + 1, seconds.end());
+    return seconds[taken_ == Taken::best ? 1 : samples / 2];
   }
 
   /// body(i) on each thread i at once: seconds from the first begin to the last end.
@@ -309,6 +314,7 @@ class MachinePeak {
 
   PeakLoops loops_;
   int threads_;
+  Taken taken_;
   aeth::Buffer<float> buffer_;
   std::map<aeth::Index, double> bandwidths_;
   double fp32_ = 0, bf16_ = 0, int8_ = 0;
