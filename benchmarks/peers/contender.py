@@ -52,8 +52,8 @@ def print_table(title, rates, unit, shares=None):
 def compare(rates, is_ours, row, path):
     """Prints the ratio of our fastest variant to the fastest peer; appends a JSON line for each peer to `path`.
 
-    A ratio is the median of those of each round, whose samples were taken one right after the other: a machine that is
-    slow for a while is slow for both."""
+    A ratio is the median of those of each round, whose samples were taken shortly after one another (with training.py's
+    --alone, in the same turn): a machine that is slow for a while is slow for both."""
     medians = {name: statistics.median(values) for name, values in rates.items()}
     ours = {name: rate for name, rate in medians.items() if is_ours(name)}
     if not ours or len(ours) == len(medians):

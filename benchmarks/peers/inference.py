@@ -32,7 +32,7 @@ def parse():
     parser.add_argument("--ik-llama-bench", metavar="PATH")
     parser.add_argument("--llama-flags", action="append", metavar="FLAGS")
     parser.add_argument("--ik-flags", action="append", metavar="FLAGS")
-    parser.add_argument("--cache", nargs="*", choices=["latent", "expanded"], default=["latent", "expanded"],
+    parser.add_argument("--cache", nargs="+", choices=["latent", "expanded"], default=["latent", "expanded"],
                         help="forms of aeth's cache (latent expanded)")
     parser.add_argument("--prompts", type=int, nargs="*", default=[512, 2048], help="lengths of prompts (512 2048)")
     parser.add_argument("--depths", type=int, nargs="*", default=[0, 2048],

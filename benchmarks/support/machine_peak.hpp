@@ -267,13 +267,14 @@ class MachinePeak {
     return known = 2e-9 * multiply_adds * static_cast<double>(steps) * threads_ / seconds;
   }
 
-  /// Seconds of the sample that is taken; the first one does not count.
+  /// Seconds of the sample that is taken; a first one does not count.
   template <class Body>
   double sampled(Body const& body) const {
-    std::vector<double> seconds;
-    for (int i = 0; i <= samples; ++i) seconds.push_back(together(body));
-    std::sort(seconds.begin() + 1, seconds.end());
-    return seconds[taken_ == Taken::best ? 1 : samples / 2];
+    (void)together(body);
+    Samples times;
+    for (int i = 0; i < samples; ++i) times.seconds.push_back(together(body));
+    times.sort();
+    return taken_ == Taken::best ? times.fastest() : times.median();
   }
 
   /// body(i) on each thread i at once: seconds from the first begin to the last end.
