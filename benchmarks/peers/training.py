@@ -22,7 +22,7 @@ from contender import Contender, compare, pause, print_table
 PEERS = ["transformers", "transformers-compiled", "handmade", "handmade-compiled"]
 VOCABULARY = {"mini": 4096, "middle": 16384, "peer": 32000}
 # How far a first loss and gradient norm may be from aeth's, relatively.
-BOUNDS = {"fp32": (1e-5, 1e-4), "bf16": (1e-3, 2e-2)}
+BOUNDS = {"fp32": (1e-5, 1e-5), "bf16": (1e-3, 2e-2)}
 
 
 def parse():
