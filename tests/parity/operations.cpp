@@ -342,6 +342,73 @@ void check_attention(AttentionShape shape, std::vector<AttentionSpan> const& spa
   });
 }
 
+/// Random numbers around 0, rounded.
+Tensor<bf16> rounded_tensor(Index rows, Index cols, std::uint64_t seed) {
+  auto const wide = random_tensor<float>(rows, cols, seed);
+  Tensor<bf16> out(rows, cols);
+  for (std::size_t i = 0; i < wide.values.size(); ++i) out.values[i] = bf16(wide.values[i]);
+  return out;
+}
+
+/// Attention over a latent cache, with values of `latent` numbers and `rotary` more in a key.
+template <class T>
+void check_latent(Index heads, Index latent, Index rotary, std::vector<AttentionSpan> const& spans,
+                  Index queries, Index keys) {
+  auto const q = random_tensor<T>(queries, heads * (latent + rotary), 27);
+  auto const cache = random_tensor<T>(keys, latent + rotary, 28);
+  double const roundings = 3.0 * static_cast<double>(latent + rotary) + 24 + static_cast<double>(keys);
+  check<T>(text("latent attention, ", heads, " heads, ", queries, " queries, ", keys, " keys"),
+           [&](auto& backend) {
+             Tensor<T> o(queries, heads * latent);
+             backend.latent_attention(heads, latent, T(0.4), spans, q.view(), cache.view(), o.view());
+             return Results<T>{{"o", o.values, roundings}};
+           });
+}
+
+/// Rounded queries, keys, values and softmax weights: an error of each output of a few 2⁻⁹ of the largest, where a lost
+/// key or a wrong lane makes one of the order of the output itself.
+void check_bf16_attention(AttentionShape shape, std::vector<AttentionSpan> const& spans, Index tokens) {
+  Index const h = shape.heads, u = shape.v_dim;
+  auto const q = rounded_tensor(tokens, h * shape.qk_dim(), 40);
+  auto const kv = rounded_tensor(tokens, h * (shape.nope_dim + u), 41);
+  auto const k_pe = rounded_tensor(tokens, shape.rope_dim, 42);
+  auto const d_o = rounded_tensor(tokens, h * u, 43);
+  auto const latent_q = random_tensor<float>(tokens, h * (u + shape.rope_dim), 44);
+  auto const cache = rounded_tensor(tokens, u + shape.rope_dim, 45);
+  float const scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.qk_dim())));
+  auto const run = [&](auto& backend) {
+    Tensor<bf16> o(tokens, h * u), dq(q.rows, q.cols), dkv(kv.rows, kv.cols), dk_pe(tokens, shape.rope_dim);
+    Tensor<float> shift(tokens, h), inverse(tokens, h), latent_o(tokens, h * u);
+    SoftmaxStatistics<float> const statistics{shift.data(), inverse.data()};
+    backend.attention(shape, scale, spans, q.view(), kv.view(), k_pe.view(), o.view(), statistics);
+    backend.attention_backward(shape, scale, spans, q.view(), kv.view(), k_pe.view(), o.cview(), statistics,
+                               d_o.view(), dq.view(), dkv.view(), dk_pe.view());
+    backend.latent_attention(h, u, scale, spans, latent_q.view(), cache.view(), latent_o.view());
+    std::vector<std::vector<float>> out{latent_o.values};
+    for (auto const* t : {&o, &dq, &dkv, &dk_pe}) {
+      out.emplace_back();
+      for (bf16 const v : t->values) out.back().push_back(static_cast<float>(v));
+    }
+    return out;
+  };
+  CpuReference plain;
+  auto const wanted = run(plain), first = run(*all_backends().front());
+  for (std::size_t r = 0; r < wanted.size(); ++r) {
+    INFO("result " << r << " of " << tokens << " tokens");
+    double const largest = test::largest_magnitude(wanted[r]);
+    double worst = 0;
+    for (std::size_t i = 0; i < wanted[r].size(); ++i)
+      worst =
+          std::max(worst, std::fabs(static_cast<double>(first[r][i]) - static_cast<double>(wanted[r][i])));
+    if (std::getenv("AETH_TEST_VERBOSE")) std::fprintf(stderr, "bf16 %zu: %.4f\n", r, worst / largest);
+    CHECK(worst <= 0.012 * largest);
+  }
+  for (auto const& backend : all_backends()) {
+    INFO(to_string(backend->level()) << ", " << backend->threads() << " threads");
+    CHECK(run(*backend) == first);
+  }
+}
+
 template <class T>
 void check_routing(RoutingRule const& rule, Index tokens, bool biased) {
   auto const logits = random_tensor<T>(tokens, rule.experts, 29);
@@ -437,7 +504,9 @@ TEMPLATE_TEST_CASE("parity: matrix products", "", float, double) {
                         {13, 29, 65},
                         {50, 64, 129},
                         {253, 11, 17},
-                        {5, 517, 3}})
+                        {5, 517, 3},
+                        {20, 320, 64},
+                        {7, 9, 98}})
     check_linear<T>(s.rows, s.in, s.out);
   check_grouped<T>({3, 0, 1, 17, 0}, 13, 21);
   check_grouped<T>({0, 0, 40}, 16, 70);
@@ -460,7 +529,8 @@ TEST_CASE("parity: matrix products of BF16 operands") {
                         {50, 64, 129},
                         {253, 11, 17},
                         {515, 6, 40},
-                        {5, 1029, 3}})
+                        {5, 1029, 3},
+                        {7, 9, 50}})
     check_linear<float, bf16>(s.rows, s.in, s.out);
   check_grouped<float, bf16>({3, 0, 1, 17, 0}, 13, 21);
   check_grouped<float, bf16>({0, 0, 40}, 16, 70);
@@ -526,6 +596,27 @@ TEMPLATE_TEST_CASE("parity: attention", "", float, double) {
   check_attention<T>({3, 5, 4, 7}, {{0, 4, 0, 4}, {4, 1, 4, 1}, {5, 28, 5, 28}}, 33, 33);
   check_attention<T>({2, 24, 8, 20}, {{0, 101, 0, 101}}, 101, 101);
   check_attention<T>({2, 9, 6, 17}, {{0, 3, 0, 60}, {3, 50, 60, 51}}, 53, 111);
+  // More keys than a task's rows; more heads than lanes.
+  check_attention<T>({1, 5, 4, 7}, {{0, 300, 0, 300}}, 300, 300);
+  check_attention<T>({20, 5, 4, 7}, {{0, 3, 0, 40}, {3, 0, 40, 0}, {3, 30, 40, 30}}, 33, 70);
+}
+
+TEMPLATE_TEST_CASE("parity: attention over a long latent cache", "", float, double) {
+  using T = TestType;
+  // One block, several, whole groups of blocks and a rest, with and without a query that ends inside one.
+  for (Index const keys : {128, 300, 512, 1025, 1700}) {
+    check_latent<T>(3, 6, 2, {{0, 1, 0, keys}}, 1, keys);
+    check_latent<T>(3, 6, 2, {{0, 20, 0, keys}}, 20, keys);
+  }
+  check_latent<T>(20, 8, 4, {{0, 5, 0, 700}, {5, 1, 700, 600}}, 6, 1300);
+  check_latent<T>(128, 4, 2, {{0, 20, 0, 1100}}, 20, 1100);  // queries are cut: too many blocks
+  check_latent<T>(2, 4, 2, {{0, 0, 0, 0}, {0, 2, 0, 5}}, 2, 5);
+}
+
+TEST_CASE("parity: attention in BF16 is that in double to the rounding of its operands") {
+  check_bf16_attention({3, 5, 4, 7}, {{0, 33, 0, 33}, {33, 1, 33, 1}}, 34);
+  check_bf16_attention({2, 24, 8, 20}, {{0, 101, 0, 101}}, 101);
+  check_bf16_attention({1, 5, 4, 7}, {{0, 301, 0, 301}}, 301);
 }
 
 TEMPLATE_TEST_CASE("parity: routing", "", float, double) {

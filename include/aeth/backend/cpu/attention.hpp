@@ -1,5 +1,5 @@
-/// The attention cores of the CPU backend. Expanded: one task per (sequence, head), keys in order, queries in
-/// tiles. Over the latent cache: one task per block of keys, for sixteen heads at once.
+/// The attention cores of the CPU backend in the expanded form: one task per (sequence, head), keys in order, queries in
+/// tiles.
 ///
 /// Products take their operands in the storage type: in BF16 softmax weights, and in backward the gradients of
 /// scores, are rounded to it. Softmax sums, of unrounded weights, run over sixteen lanes counted from the first
@@ -14,9 +14,6 @@ namespace aeth {
 namespace cpu {
 
 inline constexpr Index query_tile = 48;
-inline constexpr Index latent_block = 128;   ///< keys of a task; sums over keys are cut here
-inline constexpr Index latent_queries = 16;  ///< at once, if their blocks are not too many:
-inline constexpr Index latent_parts = 1024;  ///< partial results held at once, of sixteen heads each
 
 /// Room for what products read of `values`, which are not needed after: they themselves if the type is the same.
 template <class X, class T>
@@ -212,99 +209,6 @@ void Cpu::attention_backward(AttentionShape shape, T scale, std::vector<Attentio
       for (Index head = 0; head < heads; ++head) sum += dk_rotary(t, head * shape.rope_dim + c);
       dk_pe(t, c) = X(sum);
     }
-  });
-}
-
-template <class X, class T>
-void Cpu::latent_attention(Index heads, Index latent_dim, T scale, std::vector<AttentionSpan> const& spans,
-                           MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o) {
-  for (AttentionSpan const& span : spans) {
-    Index const blocks = ceil_div(span.keys, cpu::latent_block) * ceil_div(heads, Index{16});
-    Index const queries = max(min(cpu::latent_queries, cpu::latent_parts / blocks), Index{1});
-    for (Index i = 0; i < span.queries; i += queries) {
-      AttentionSpan part = span;
-      part.query_begin += i;
-      part.keys -= max(span.queries - i - queries, Index{0});
-      part.queries = min(queries, span.queries - i);
-      latent_attention(heads, latent_dim, scale, part, q, cache, o);
-    }
-  }
-}
-
-/// Scores lie as [keys, 16 heads], so that a cache row is read once for sixteen heads and every operation on scores
-/// runs over heads. A block of keys, counted from the first, has its own largest scores, sums and weighted values;
-/// those of blocks are then added in order. With a cache in BF16, queries and weights are rounded to it for the
-/// products; the sum of weights is of unrounded ones.
-template <class X, class T>
-void Cpu::latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan const& span,
-                           MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o) {
-  constexpr Index block = cpu::latent_block;
-  Index const d = cache.cols, past = span.keys - span.queries, groups = ceil_div(heads, Index{16});
-  // A power of two: while a sequence grows, scratch grows by doubling and not with every block.
-  Index const blocks = power_of_two(ceil_div(span.keys, block)), rows = span.queries * groups;
-  Index const query_size = round_up(d, cpu::pair_of<X>) * 16, part_size = 16 * latent_dim;
-  // Steps of k of both products of a task, [block, d] · [d, 16] and [16, block] · [block, latent_dim], by register tiles
-  // of six rows, as the wide SIMD levels have them; elsewhere the next block is only prefetched sooner.
-  constexpr Index tile = 6;
-  Index const steps =
-      ceil_div(block, tile) * ceil_div(d, cpu::pair_of<X>) +
-      ceil_div(Index{16}, tile) * ceil_div(latent_dim, cpu::matmul_panel) * (block / cpu::pair_of<X>);
-  ArenaScope const outer(scratch_);
-  X* const queries = scratch_.take<X>(rows * query_size);
-  T* const parts = scratch_.take<T>(rows * blocks * part_size);
-  T* const shifts = scratch_.take<T>(rows * blocks * 16);
-  T* const sums = scratch_.take<T>(rows * blocks * 16);
-  parallel(rows, [&](Index row, int) {
-    Index const first = row % groups * 16, count = min(Index{16}, heads - first);
-    cpu::pack_columns<T>(level_, queries + row * query_size, Index{16},
-                         q.row(span.query_begin + row / groups) + first * d, d, count, d);
-  });
-  for (Arena& arena : thread_scratch_)
-    arena.reserve((cpu::matmul_scratch + 2 * block * 16 + 16) * static_cast<Index>(sizeof(T)));
-  parallel(rows * blocks, [&](Index task, int thread) {
-    Index const row = task / blocks, key = task % blocks * block;
-    Index const seen = min(block, past + row / groups + 1 - key);
-    if (seen <= 0) return;
-    Arena& arena = thread_scratch_[static_cast<std::size_t>(thread)];
-    ArenaScope const scope(arena);
-    T* const scratch = arena.take<T>(cpu::matmul_scratch);
-    T* const scores = arena.take<T>(block * 16);
-    X* const weights = cpu::operands_for<X>(arena, scores, block * 16);
-    T* const shift = shifts + task * 16;
-    X const* const rows_of_cache = cache.row(span.key_begin + key);
-    // Products read a few short rows at a time, which hardware does not foresee. Threads advance together, so this is
-    // probably the block that this one takes next.
-    cpu::Ahead ahead;
-    if (Index const next = key + threads() * block; next < span.keys)
-      ahead = cpu::Ahead::of(cache.row(span.key_begin + next), min(block, span.keys - next) * cache.stride,
-                             steps);
-    cpu::matmul(level_, seen, Index{16}, d, cpu::LeftMatrix<X>{rows_of_cache, cache.stride},
-                cpu::RightMatrix<X>{queries + row * query_size, Index{16}, Index{0}}, scores, Index{16},
-                false, scratch, ahead);
-    AETH_CPU_KERNEL(level_, T, largest_lanes, shift, scores, seen);
-    for (Index h = 0; h < 16; ++h) shift[h] *= scale;
-    AETH_CPU_KERNEL(level_, T, exponential_lanes, weights, scores, seen, scale, shift, sums + task * 16);
-    cpu::matmul(level_, Index{16}, latent_dim, seen, cpu::LeftMatrix<X>{weights, Index{16}, true},
-                cpu::RightMatrix<X>{rows_of_cache, cache.stride}, parts + task * part_size, latent_dim, false,
-                scratch, ahead);
-  });
-  parallel(span.queries * heads, [&](Index task, int) {
-    Index const query = task / heads, head = task % heads, lane = head % 16;
-    Index const first = (query * groups + head / 16) * blocks, used = ceil_div(past + query + 1, block);
-    T top = shifts[first * 16 + lane], sum = T(0);
-    for (Index b = 1; b < used; ++b) top = max(top, shifts[(first + b) * 16 + lane]);
-    T* const out = o.row(span.query_begin + query) + head * latent_dim;
-    for (Index b = 0; b < used; ++b) {
-      T share = shifts[(first + b) * 16 + lane];
-      (void)AETH_CPU_KERNEL(level_, T, exponential_row, &share, &share, Index{1}, Index{1}, T(1), top);
-      sum = std::fma(share, sums[(first + b) * 16 + lane], sum);
-      T const* const part = parts + (first + b) * part_size + lane * latent_dim;
-      if (b == 0)
-        AETH_CPU_KERNEL(level_, T, scale, out, share, part, latent_dim);
-      else
-        AETH_CPU_KERNEL(level_, T, add_scaled, out, share, part, latent_dim);
-    }
-    AETH_CPU_KERNEL(level_, T, scale, out, T(1) / sum, out, latent_dim);
   });
 }
 

@@ -8,6 +8,8 @@ namespace aeth {
 
 namespace cpu {
 inline constexpr Index task_panels = 8;  ///< most panels of a task that copies columns of A
+inline constexpr Index stream_bytes = Index{1}
+                                      << 20;  ///< of packed weights that a thread reads together, at most
 
 /// How a product is cut. Nothing of it changes a bit.
 struct MatmulTasks {
@@ -36,6 +38,18 @@ struct MatmulTasks {
     return min(most, round_up(ceil_div(size, parts), unit));
   }
 };
+
+/// Tasks that a thread takes together. With few rows, the time is that of reading packed panels: one thread then reads
+/// those that follow each other in memory, which hardware foresees, and threads meet at the counter of tasks less often.
+template <class X, class Y>
+Index tasks_at_once(MatmulJob<X, Y> const* jobs, Index count, Index tasks, Index threads) {
+  Index panel_bytes = 1;
+  for (Index j = 0; j < count; ++j) {
+    if (jobs[j].b_row != 0 || jobs[j].rows >= matmul_ahead_rows) return 1;
+    panel_bytes = max(panel_bytes, jobs[j].depth * matmul_panel * Index{sizeof(X)});
+  }
+  return max(Index{1}, min(stream_bytes / panel_bytes, tasks / (4 * threads)));
+}
 }  // namespace cpu
 
 template <class X, class Y>
@@ -64,7 +78,8 @@ void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
   auto const packed_panel = [](MatmulJob<X, Y> const& job, Index column) {
     return job.b + column * round_up(job.depth, cpu::pair_of<X>);
   };
-  parallel(first_task[count], [&](Index task, int thread) {
+  Index const total = first_task[count], at_once = cpu::tasks_at_once(jobs, count, total, threads());
+  auto const run_task = [&](Index task, int thread) {
     auto const [j, row, column] = place(task);
     MatmulJob<X, Y> const& job = jobs[j];
     cpu::MatmulTasks const tasks(job, count, threads());
@@ -91,6 +106,9 @@ void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
     cpu::matmul(level_, min(tasks.rows, job.rows - row), columns, job.depth, a, b,
                 job.c + row * job.c_row + column, job.c_row, accumulate, arena.take<T>(cpu::matmul_scratch),
                 ahead);
+  };
+  parallel(ceil_div(total, at_once), [&](Index part, int thread) {
+    for (Index task = part * at_once; task < min((part + 1) * at_once, total); ++task) run_task(task, thread);
   });
 }
 
