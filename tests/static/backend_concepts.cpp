@@ -10,12 +10,6 @@ namespace archetype {
 struct NoName : CpuReference {
   int name;
 };
-struct NoScratch : CpuReference {
-  void scratch() = delete;
-};
-struct ScratchByValue : CpuReference {
-  Arena scratch();
-};
 struct NoParallel : CpuReference {
   void parallel() = delete;
 };
@@ -90,10 +84,8 @@ static_assert(Backend<CpuReference, Bf16>);
 static_assert(!Backend<int>);
 static_assert(!Backend<Cpu const>);
 
-// HasName, HasScratch, HasParallel
+// HasName, HasParallel
 static_assert(!Backend<archetype::NoName> && !HasName<archetype::NoName>);
-static_assert(!Backend<archetype::NoScratch> && !HasScratch<archetype::NoScratch>);
-static_assert(!Backend<archetype::ScratchByValue> && !HasScratch<archetype::ScratchByValue>);
 static_assert(!Backend<archetype::NoParallel> && !HasParallel<archetype::NoParallel>);
 
 // each lacks its own operation and no other

@@ -54,12 +54,6 @@ struct Operands {
 
 }  // namespace archetype
 
-/// Memory for what an operation needs beside its outputs, released in stack order.
-template <class B>
-concept HasScratch = requires(B& b) {
-  { b.scratch() } -> std::same_as<Arena&>;
-};
-
 /// Runs independent tasks, each told which of `threads()` threads it is on, and returns when all are done.
 template <class B>
 concept HasParallel = requires(B& b, archetype::Task task) {
@@ -107,6 +101,7 @@ concept SupportsRmsNorm = requires(B& b, archetype::Operands<P>& o) {
   b.rms_norm(o.x, o.ct, o.scalar, o.y, o.t);
   b.rms_norm_backward(o.xt, o.xt, o.ct, o.ct, o.yt, o.t, o.write);
   b.rms_norm_backward(o.x, o.x, o.ct, o.ct, o.y, o.t, o.write);
+  b.rms_norm_backward(o.xt, o.x, o.ct, o.ct, o.yt, o.t, o.write);
 };
 
 template <class B, class P>
@@ -191,7 +186,7 @@ concept SupportsExperts = SupportsGroupedLinear<B, P> && SupportsRouting<B, P> &
 
 /// A complete backend: builds, trains and runs every model in precision P.
 template <class B, class P = Fp32>
-concept Backend = HasName<B> && HasScratch<B> && HasParallel<B> && SupportsDenseLayers<B, P> &&
-    SupportsExperts<B, P> && SupportsCrossEntropy<B, P> && SupportsUpdate<B, P>;
+concept Backend = HasName<B> && HasParallel<B> && SupportsDenseLayers<B, P> && SupportsExperts<B, P> &&
+    SupportsCrossEntropy<B, P> && SupportsUpdate<B, P>;
 
 }  // namespace aeth

@@ -8,7 +8,8 @@ namespace aeth {
 /// Whether an operation replaces what its output holds or continues the sum from there.
 enum class Write { overwrite, accumulate };
 
-/// Queries and the keys they may see: query i of `queries` sees the first keys − queries + i + 1 of `keys`.
+/// Queries and the keys they may see: query i of `queries` sees the first keys − queries + i + 1 of `keys`, which are no
+/// fewer.
 struct AttentionSpan {
   Index query_begin = 0, queries = 0;
   Index key_begin = 0, keys = 0;
@@ -29,7 +30,7 @@ struct SoftmaxStatistics {
 
 /// How the K experts of a token are found and weighted; the run-time form of MoeConfig.
 struct RoutingRule {
-  static constexpr Index max_experts = 1024;
+  static constexpr Index max_experts = 1024;  ///< config/rules.hpp holds configurations to it
   Index experts = 0, top_k = 0, groups = 1, top_groups = 1;
   bool softmax = false;           ///< scores: softmax over experts, else a sigmoid each
   bool group_by_top_two = false;  ///< a group's score: sum of its two best, else its best

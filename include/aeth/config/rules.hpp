@@ -122,6 +122,7 @@ inline constexpr double largest_model = 1e16;
 /// RULE(left, comparison, right, sentence) for each rule of a MoeConfig c with experts.
 #define AETH_MOE_RULES(RULE, c)                                                                              \
   RULE(c.experts, >, 0, "aeth: MoeConfig::experts must be positive in a layer with experts")                 \
+  RULE(c.experts, <=, 1024, "aeth: MoeConfig::experts must not exceed 1024; routing has room for so many")   \
   RULE(c.shared, >=, 0, "aeth: MoeConfig::shared must not be negative; write 0 for no shared experts")       \
   RULE(c.hidden_dim, >, 0, "aeth: MoeConfig::hidden_dim must be positive; it is the width of one expert")    \
   RULE(detail::largest_of(c), <=, detail::largest_extent,                                                    \

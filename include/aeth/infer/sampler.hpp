@@ -50,14 +50,19 @@ class Sampler {
   /// Only the first `usable` ids are ever drawn: a vocabulary may have more rows than the tokenizer has
   /// tokens.
   ///
-  /// errors   NumericError if no logit is finite or one is NaN
+  /// errors   NumericError if the largest logit is not finite or one is NaN
   template <class T>
   [[nodiscard]] std::int32_t operator()(VectorView<T const> logits, Index usable) {
     logits = logits.slice(0, min(usable, logits.size));
+    expect<ShapeError>(logits.size > 0, "sampler: there is no token to choose from; give at least one logit");
     for (Index i = 0; i < logits.size; ++i)
       expect<NumericError>(!std::isnan(logits[i]), "sampler: the logit of token ", i,
                            " is not a number; the weights are damaged or training diverged");
-    if (options_.temperature == 0.0) return greedy(logits);
+    std::int32_t const best = greedy(logits);
+    double const top = static_cast<double>(logits[best]);
+    expect<NumericError>(std::isfinite(top), "sampler: the largest of ", logits.size, " logits, of token ",
+                         best, ", is ", top, "; the weights are damaged or training diverged");
+    if (options_.temperature == 0.0) return best;
     order_.resize(to_size(logits.size));
     for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<std::int32_t>(i);
     auto const likelier = [&](std::int32_t a, std::int32_t b) {
@@ -65,8 +70,6 @@ class Sampler {
     };
     Index keep = options_.top_k > 0 ? min(options_.top_k, logits.size) : logits.size;
     std::partial_sort(order_.begin(), order_.begin() + keep, order_.end(), likelier);
-    double const top = static_cast<double>(logits[order_[0]]);
-    expect<NumericError>(std::isfinite(top), "sampler: no finite logit among ", logits.size, " tokens");
     weights_.resize(to_size(keep));
     double total = 0.0;
     for (std::size_t i = 0; i < weights_.size(); ++i)

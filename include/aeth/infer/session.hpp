@@ -38,7 +38,8 @@ struct Chunk {
 /// training pass bit for bit; decode with CacheForm::latent adds the same terms in another order.
 ///
 /// memory   per sequence and layer, capacity · (C + R) activations for latent, capacity · (H·(N + U) + R) for
-///          expanded; with latent, append works on H·(N + U) more per token of one sequence, of one layer at a time
+///          expanded; with latent, append works on H·(N + U) more for each token of one sequence, their number rounded
+///          up to a power of two, of one layer at a time
 template <class Model>
 class Session {
   static constexpr ModelConfig C = Model::config;
@@ -50,23 +51,30 @@ class Session {
   /// errors   ShapeError if capacity exceeds the configuration's max_context
   [[gnu::cold]] Session(Model const& model, Index sequences, Index capacity,
                         CacheForm form = CacheForm::latent)
-      : model_(model), capacity_(capacity), form_(form), lengths_(to_size(sequences), 0) {
+      : model_(model), capacity_(capacity), form_(form) {
     (void)model.rotary(capacity);
     expect<ShapeError>(sequences > 0 && capacity > 0, "session: ", sequences, " sequences of ", capacity,
                        " tokens; both must be at least 1");
+    lengths_.assign(to_size(sequences), 0);
     Index const rows = sequences * capacity;
     for (int layer = 0; layer < C.layers; ++layer)
       caches_.push_back({Buffer<A>(rows * first_width()), Buffer<A>(rows * second_width())});
   }
 
-  [[nodiscard]] Index length(Index sequence) const { return lengths_[to_size(sequence)]; }
+  /// errors   ShapeError for a sequence that the session does not have
+  [[nodiscard]] Index length(Index sequence) const {
+    expect<ShapeError>(sequence >= 0 && sequence < static_cast<Index>(lengths_.size()), "session: sequence ",
+                       sequence, " of ", lengths_.size(), " does not exist");
+    return lengths_[to_size(sequence)];
+  }
   [[nodiscard]] Index capacity() const { return capacity_; }
 
-  /// Forgets all tokens from position `length` on.
-  void truncate(Index sequence, Index length) {
-    expect<ShapeError>(length >= 0 && length <= lengths_[to_size(sequence)], "session: sequence ", sequence,
-                       " has ", lengths_[to_size(sequence)], " tokens and cannot be cut to ", length);
-    lengths_[to_size(sequence)] = length;
+  /// Forgets all tokens from position `size` on. Errors: as length(), and ShapeError if there are fewer.
+  void truncate(Index sequence, Index size) {
+    Index const held = length(sequence);
+    expect<ShapeError>(size >= 0 && size <= held, "session: sequence ", sequence, " has ", held,
+                       " tokens and cannot be cut to ", size);
+    lengths_[to_size(sequence)] = size;
   }
 
   /// Declares that a sequence has `length` tokens, whatever its cache holds of them: zeros where nothing was appended
@@ -84,7 +92,7 @@ class Session {
   /// Appends tokens to sequences, each named at most once. Returns logits [chunks,V] of each chunk's last
   /// token, or [T,V] of all; valid until the next call.
   ///
-  /// errors   ShapeError if a sequence would outgrow the session, DataError for a token outside the
+  /// errors   ShapeError if a sequence would outgrow the session or is named twice, DataError for a token outside the
   ///          vocabulary; nothing is appended then
   /// cost     with CacheForm::latent, each call expands all cached tokens of its sequences: 2·S·C·H·(N + U) FLOP
   ///          per layer, little beside a long chunk and much beside a single token
@@ -95,7 +103,7 @@ class Session {
   /// The same for tokens that were generated, one or a few per sequence.
   ///
   /// cost     with CacheForm::latent, 2·S·H·(2·C + R) FLOP per token and layer; scratch of 16·C numbers for each
-  ///          128 keys and sixteen heads, of at most 1024 such parts or one token's
+  ///          128 keys and sixteen heads, of fewer than 2048 such parts or one token's
   MatrixView<T> decode(std::vector<Chunk> const& chunks, bool all_logits = false) {
     return run(chunks, all_logits, true);
   }
@@ -142,9 +150,10 @@ class Session {
     spans_.clear();
     cache_rows_.clear();
     for (Chunk const& chunk : chunks) {
-      expect<ShapeError>(chunk.sequence >= 0 && chunk.sequence < static_cast<Index>(lengths_.size()),
-                         "session: sequence ", chunk.sequence, " of ", lengths_.size(), " does not exist");
-      Index const past = lengths_[to_size(chunk.sequence)];
+      Index const past = length(chunk.sequence);
+      for (Chunk const* before = chunks.data(); before != &chunk; ++before)
+        expect<ShapeError>(before->sequence != chunk.sequence, "session: two chunks for sequence ",
+                           chunk.sequence, "; put their tokens into one");
       expect<ShapeError>(chunk.tokens.size > 0, "session: an empty chunk for sequence ", chunk.sequence,
                          "; give at least one token");
       expect<ShapeError>(past + chunk.tokens.size <= capacity_, "session: sequence ", chunk.sequence, " has ",

@@ -50,7 +50,7 @@ class RotaryTable {
  public:
   explicit RotaryTable(MlaConfig const& mla) : mla_(mla) {}
 
-  /// Makes the tables reach `positions`; cost: rebuilds them when they must grow, to the next power of two.
+  /// Makes the tables reach `positions`; cost: rebuilds them when they must grow, to at least twice their size.
   void reserve(Index positions) {
     if (positions <= positions_) return;
     Index const size = max(Index{2} * positions_, max(positions, Index{64}));

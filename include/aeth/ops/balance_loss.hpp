@@ -23,6 +23,8 @@ void balance_loss(B& backend, VectorView<Index const> sequences, MatrixView<T> s
   expect<ShapeError>(sequences.size >= 1 && sequences[sequences.size - 1] == scores_te.rows,
                      "balance_loss: sequences end at ", sequences[sequences.size - 1], ", scores have ",
                      scores_te.rows, " rows");
+  expect<ShapeError>(scores_te.cols <= RoutingRule::max_experts, "balance_loss: scores for ", scores_te.cols,
+                     " experts; at most ", RoutingRule::max_experts, " are possible");
   backend.balance_loss(sequences, as_const(scores_te), as_const(experts_tk), weight, loss, d_scores_te);
 }
 

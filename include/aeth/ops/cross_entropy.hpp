@@ -8,8 +8,9 @@
 
 namespace aeth::ops {
 
-/// loss[t] = log Σ_v e^logits[t,v] − logits[t,target]. If scale is not 0, logits become scale · (softmax −
-/// one-hot). Rows whose target is negative have loss 0 and gradient 0.
+/// loss[t] = log Σ_v e^logits[t,v] − logits[t,target]. Logits are overwritten: by scale · (softmax −
+/// one-hot), or by nothing of use if scale is 0. Rows whose target is negative have loss 0 and gradient 0; the others must be
+/// below V.
 template <class B, class T>
 void cross_entropy(B& backend, MatrixView<T> logits_tv, VectorView<std::int32_t const> targets, T scale,
                    T* loss) {

@@ -9,16 +9,9 @@
 #include "aeth/backend/types.hpp"
 #include "aeth/core/error.hpp"
 #include "aeth/core/view.hpp"
+#include "aeth/ops/require.hpp"
 
 namespace aeth::ops {
-
-/// errors   UsageError for a null pointer
-template <class W>
-void require_packed(W const* packed) {
-  expect<UsageError>(packed,
-                     "linear: the packed weight is null; those that backward reads exist after "
-                     "Model::enable_gradients() only");
-}
 
 /// y [T,out] (+)= x [T,in] · wᵀ; `packed` is the backend's own form of w [out,in].
 template <class B, class X, class W, class Y>
@@ -37,6 +30,7 @@ void linear_per_head(B& backend, Index heads, MatrixView<X> x, Index x_step, Ind
                          heads * y_step <= y.cols,
                      "linear_per_head: ", heads, " heads of ", in, " in ", x_step, " and ", out, " in ",
                      y_step, " columns, x is [", x.rows, ",", x.cols, "], y is [", y.rows, ",", y.cols, "]");
+  require_packed(packed);
   backend.linear_per_head(heads, as_const(x), x_step, in, packed, stride, out, y, y_step);
 }
 
@@ -46,16 +40,18 @@ void linear_weight_grad(B& backend, MatrixView<DY> dy, MatrixView<X> x, MatrixVi
   expect<ShapeError>(dy.rows == x.rows && dw.rows == dy.cols && dw.cols == x.cols,
                      "linear_weight_grad: dy is [", dy.rows, ",", dy.cols, "], x is [", x.rows, ",", x.cols,
                      "], dw is [", dw.rows, ",", dw.cols, "]");
+  require_gradient(dw.data);
   backend.template linear_weight_grad<W>(as_const(dy), as_const(x), dw);
 }
 
 /// Both products where rows first[e] .. first[e+1] of x and y belong to weight e. Weights lie `stride`
-/// elements apart; an empty group costs nothing and leaves its gradient untouched.
+/// elements apart; an empty group costs nothing and leaves its gradient untouched. `first` ascends from 0.
 template <class B, class X, class W, class Y>
 void grouped_linear(B& backend, MatrixView<X> x, W const* packed, Index stride, VectorView<Index const> first,
                     MatrixView<Y> y) {
-  expect<ShapeError>(x.rows == y.rows && first[first.size - 1] == x.rows, "grouped_linear: x has ", x.rows,
-                     " rows, y has ", y.rows, ", the groups hold ", first[first.size - 1]);
+  expect<ShapeError>(first.size > 0 && x.rows == y.rows && first[first.size - 1] == x.rows,
+                     "grouped_linear: x has ", x.rows, " rows, y has ", y.rows, ", the groups hold ",
+                     first.size > 0 ? first[first.size - 1] : 0);
   require_packed(packed);
   backend.grouped_linear(as_const(x), packed, stride, first.data, first.size - 1, y);
 }
@@ -63,9 +59,12 @@ void grouped_linear(B& backend, MatrixView<X> x, W const* packed, Index stride, 
 template <class W, class B, class DY, class X, class T>
 void grouped_linear_weight_grad(B& backend, MatrixView<DY> dy, MatrixView<X> x, MatrixView<T> dw0,
                                 Index stride, VectorView<Index const> first) {
-  expect<ShapeError>(dy.rows == x.rows && dw0.rows == dy.cols && dw0.cols == x.cols,
+  expect<ShapeError>(first.size > 0 && first[first.size - 1] == x.rows && dy.rows == x.rows &&
+                         dw0.rows == dy.cols && dw0.cols == x.cols,
                      "grouped_linear_weight_grad: dy is [", dy.rows, ",", dy.cols, "], x is [", x.rows, ",",
-                     x.cols, "], dw is [", dw0.rows, ",", dw0.cols, "]");
+                     x.cols, "], dw is [", dw0.rows, ",", dw0.cols,
+                     "]; or the groups do not hold these rows");
+  require_gradient(dw0.data);
   backend.template grouped_linear_weight_grad<W>(as_const(dy), as_const(x), dw0, stride, first.data,
                                                  first.size - 1);
 }

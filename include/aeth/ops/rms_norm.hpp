@@ -6,6 +6,7 @@
 #include "aeth/backend/types.hpp"
 #include "aeth/core/error.hpp"
 #include "aeth/core/view.hpp"
+#include "aeth/ops/require.hpp"
 
 namespace aeth::ops {
 
@@ -25,6 +26,7 @@ void rms_norm_backward(B& backend, MatrixView<DY> dy, MatrixView<X> x, T const* 
   expect<ShapeError>(dy.rows == x.rows && dy.cols == x.cols && dx.rows == x.rows && dx.cols == x.cols,
                      "rms_norm_backward: dy is [", dy.rows, ",", dy.cols, "], x is [", x.rows, ",", x.cols,
                      "], dx is [", dx.rows, ",", dx.cols, "]");
+  require_gradient(d_gain);
   backend.rms_norm_backward(as_const(dy), as_const(x), gain, inverse, dx, d_gain, write);
 }
 

@@ -26,6 +26,9 @@ void route(B& backend, RoutingRule const& rule, MatrixView<T> logits_te, T const
                          rule.experts <= RoutingRule::max_experts,
                      "route: ", logits_te.cols, " logits per token for ", rule.experts, " experts (at most ",
                      RoutingRule::max_experts, ")");
+  expect<ShapeError>(rule.groups > 0 && rule.top_k <= rule.top_groups * (rule.experts / rule.groups),
+                     "route: ", rule.top_k, " experts per token from ", rule.top_groups, " of ", rule.groups,
+                     " groups of ", rule.experts, " experts together; the kept groups have too few");
   backend.route(rule, as_const(logits_te), bias, scores_te, experts_tk, gates_tk);
 }
 
@@ -34,9 +37,10 @@ template <class B, class T>
 void route_backward(B& backend, RoutingRule const& rule, MatrixView<T> scores_te,
                     MatrixView<std::int32_t> experts_tk, MatrixView<T> d_gates_tk, MatrixView<T> d_scores_te,
                     MatrixView<T> d_logits_te) {
-  expect<ShapeError>(d_logits_te.cols == rule.experts && d_gates_tk.cols == rule.top_k,
+  expect<ShapeError>(d_logits_te.cols == rule.experts && d_gates_tk.cols == rule.top_k &&
+                         rule.experts <= RoutingRule::max_experts,
                      "route_backward: d_logits has ", d_logits_te.cols, " columns for ", rule.experts,
-                     " experts");
+                     " experts (at most ", RoutingRule::max_experts, ")");
   backend.route_backward(rule, as_const(scores_te), as_const(experts_tk), as_const(d_gates_tk),
                          as_const(d_scores_te), d_logits_te);
 }

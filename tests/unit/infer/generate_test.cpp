@@ -47,6 +47,15 @@ TEST_CASE("sampler: bad options and logits are refused") {
   std::vector<float> logits{0.0f, std::numeric_limits<float>::quiet_NaN()};
   infer::Sampler sampler({});
   CHECK_THROWS_AS(sampler(VectorView<float const>(logits.data(), 2), 2), NumericError);
+  float const infinity = std::numeric_limits<float>::infinity();
+  for (float const largest : {infinity, -infinity})
+    for (double const temperature : {0.0, 1.0}) {
+      logits = {-infinity, largest};
+      CHECK_THROWS_AS(
+          infer::Sampler({.temperature = temperature})(VectorView<float const>(logits.data(), 2), 2),
+          NumericError);
+    }
+  CHECK_THROWS_AS(sampler(VectorView<float const>(logits.data(), 2), 0), ShapeError);
   for (infer::SamplerOptions const bad :
        {infer::SamplerOptions{.temperature = -1.0}, infer::SamplerOptions{.temperature = 1e30},
         infer::SamplerOptions{.top_k = -1}, infer::SamplerOptions{.top_p = 0.0},

@@ -20,7 +20,8 @@
 
 namespace aeth {
 
-/// One C (+)= A · B of a group; see `Cpu::matmul`.
+/// One C (+)= A · B of a group; see `Cpu::matmul`. In BF16, A by columns and a packed B do not go together: their pairs
+/// are stored in opposite orders.
 template <class X, class Y>
 struct MatmulJob {
   Index rows = 0, columns = 0, depth = 0;
@@ -198,8 +199,8 @@ class Cpu {
 
   // --- losses and optimizers: training.hpp ---
 
-  /// Per row: loss[t] = log Σ e^logits − logits[target]; logits become d(loss)/d(logits) · scale if `scale`
-  /// is not 0. Rows with a negative target get loss 0 and gradient 0.
+  /// Per row: loss[t] = log Σ e^logits − logits[target]; logits become d(loss)/d(logits) · scale, or, if
+  /// `scale` is 0, are used up. Rows with a negative target get loss 0 and gradient 0.
   template <class T>
   void cross_entropy(MatrixView<T> logits, std::int32_t const* targets, T scale, T* loss);
 

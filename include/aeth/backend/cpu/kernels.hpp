@@ -2,8 +2,8 @@
 ///
 /// `detail/kernels_*.hpp` hold each kernel's only text, written over an abstract vector of sixteen lanes.
 /// This header includes them once in each level's namespace, with that level's instructions switched on for
-/// those functions alone, so the user's own flags neither need -march nor change a bit. `dispatch` picks the
-/// namespace at run time.
+/// those functions alone, so the user's own flags neither need -march nor change a bit. `AETH_CPU_KERNEL`
+/// picks the namespace at run time.
 #pragma once
 
 #include <bit>

@@ -93,10 +93,12 @@ struct Lanes {
     for (int i = 0; i < 16; i += 2) std::swap(a.v[i], a.v[i + 1]);
     return a;
   }
-  /// a · 2ⁿ for whole n in [-126, 127]
+  /// a · 2ⁿ for whole n in [-126, 127]; NaN where both are
   friend Lanes scale_by_power(Lanes a, Lanes n) {
-    for (int i = 0; i < 16; ++i)
-      a.v[i] *= std::bit_cast<float>((static_cast<std::int32_t>(n.v[i]) + 127) << 23);
+    for (int i = 0; i < 16; ++i) {
+      std::int32_t const power = n.v[i] >= T(-126) ? static_cast<std::int32_t>(n.v[i]) : 0;
+      a.v[i] *= std::bit_cast<float>((power + 127) << 23);
+    }
     return a;
   }
   /// Sum in the fixed tree (i, i+8), (i, i+4), (i, i+2), (i, i+1).
