@@ -18,7 +18,7 @@ fail() {
   failures=$((failures + 1))
   echo "FAILED: $*"
 }
-# begin NAME REDIRECTION-COMMAND...: starts a run in the background and waits until it has saved something.
+# begin NAME WRAPPER...: starts a run by way of a program such as env or nohup, and waits until it has saved something.
 begin() {
   local name=$1
   shift
@@ -32,7 +32,7 @@ begin() {
 }
 # finish NAME: what is saved is continued to the end, and equals the undisturbed run.
 finish() {
-  local name=$1 file newest
+  local name=$1
   "$train" "${arguments[@]}" --out "$work/$name" --resume >>"$work/$name.log" 2>&1 || fail "$name: --resume: $(tail -n 3 "$work/$name.log")"
   same "$name"
 }
@@ -65,7 +65,7 @@ same two
 # Signals that ask it to end: it saves and says so. Several times, at other moments of saving.
 for signal in INT TERM HUP TERM; do
   name=signal_$signal$RANDOM
-  begin "$name" env
+  begin "$name" env --default-signal=HUP  # whoever runs this may have it ignored
   sleep 0.0$((RANDOM % 10))
   kill -"$signal" "$pid"
   ends 5 "$name"
