@@ -1,7 +1,6 @@
 // Trains a DeepSeek-V3-style model on text: by default three minutes on the C++ library headers of this
 // machine's compiler. Ends with the validation loss in bits per byte beside gzip and xz, pictures, and
 // completions.
-#include <filesystem>
 #include <functional>
 #include <optional>
 
@@ -11,7 +10,7 @@
 #include "aeth/optim/recipe_schedule.hpp"
 #include "aeth/optim/sgd.hpp"
 #include "aeth/train/agreement.hpp"
-#include "aeth/train/checkpoint.hpp"
+#include "aeth/train/saver.hpp"
 #include "support/console.hpp"
 #include "support/demo_model.hpp"
 #include "support/run_log.hpp"
@@ -19,7 +18,6 @@
 namespace {
 
 using namespace aeth;
-namespace fs = std::filesystem;
 
 struct Arguments {
   std::string source = console::cxx_headers();
@@ -28,6 +26,8 @@ struct Arguments {
       "*.h",  "*.hpp", "*.tcc", "*.c",    "*.cc", "*.cpp",   "*.py",     "*.txt",
       "*.md", "*.rs",  "*.go",  "*.java", "*.js", "*.jsonl", "*.ndjson", std::string(io::no_extension)};
   train::TrainerOptions options = demo::options();
+  io::KeepOptions keep;
+  std::string on_save_error = "stop";
   std::string optimizer = "adamw", schedule = "wsd";
   double validation_share = 0.05, fim_rate = 0.1;
   std::string field = "text";
@@ -60,15 +60,12 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   train::TrainerOptions options = a.options;
   options.schedule = chosen_schedule(a);
   train::validate(options);
-  std::error_code error;
-  std::string const checkpoints = a.folder + "/checkpoints";
+  // From here on the folder is this process's; another one that is given it is refused.
+  io::GenerationWriter checkpoints(a.folder + "/checkpoints", a.keep);
   expect<UsageError>(
-      a.resume || a.overwrite || !fs::exists(checkpoints, error), "'", a.folder,
+      a.resume || a.overwrite || !checkpoints.has_generations(), "'", a.folder,
       "' holds another run; continue it with --resume, replace it with --overwrite, or name another folder "
       "with --out");
-  fs::create_directories(a.folder, error);
-  expect<IoError>(!error, "cannot make the folder '", a.folder, "': ", error.message(),
-                  "; name another with --out");
   data::SourceReport report;
   auto const bad_line = a.skip_bad_lines ? data::BadLine::skip : data::BadLine::stop;
   auto documents = data::read_text_source(
@@ -113,17 +110,22 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
                          {training, validation, split.validation_bytes, tokenizer.special_tokens().eos},
                          options, optimizer);
   trainer_load = [&] { return trainer.stepper().load(); };
+  auto const note = [](std::string const& notice) { std::cout << "\nnote: " << notice << '\n'; };
+  train::Saver saver(
+      trainer, checkpoints,
+      {.on_error = a.on_save_error == "stop" ? train::OnSaveError::stop : train::OnSaveError::go_on,
+       .notice = note});
   if (a.resume)
-    for (auto const& notice : train::resume(trainer, checkpoints)) std::cout << "note: " << notice << '\n';
+    for (auto const& notice : saver.resume()) note(notice);
   // Only now: whatever is wrong with options or text has been refused, and the earlier run is still there.
-  if (a.overwrite) fs::remove_all(checkpoints, error);
+  if (a.overwrite) checkpoints.start_over();
   data::save_tokenizer_json(tokenizer, a.folder + "/tokenizer.json");
   log.emplace(a.folder, trainer.state().step);
-  trainer.save = [&] { (void)train::save_checkpoint(trainer, checkpoints); };
+  trainer.save = std::ref(saver);
   trainer.run();
   console::end_on_signal();
   if (console::stop_requested) {
-    std::cout << "\nstopped at step " << trainer.state().step << ", saved in " << checkpoints
+    std::cout << "\nstopped at step " << trainer.state().step << ", saved in " << checkpoints.folder()
               << "; go on with --resume\n";
     return ExitCode::interrupted_saved;
   }
@@ -192,12 +194,23 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--save-every", o.save_every, "Steps between checkpoints; 0 = at the end only")
       ->capture_default_str();
+  app.add_option("--keep", a.keep.last, "Newest checkpoints to keep")->capture_default_str();
+  app.add_option("--keep-best", a.keep.best,
+                 "Checkpoints to keep beside them for the lowest bits per byte, of steps that also validate")
+      ->capture_default_str();
+  app.add_option(
+         "--on-save-error", a.on_save_error,
+         "When a checkpoint cannot be written (full disk): stop, or continue and try again at the next")
+      ->check(CLI::IsMember({"stop", "continue"}))
+      ->capture_default_str();
   app.add_option("--threads", a.threads, "0 = all cores")->check(CLI::Range(0, 1024));
   auto* const overwrite = app.add_flag("--overwrite", a.overwrite,
                                        "Start a new run in a folder that holds another one, which is lost");
-  app.add_flag("--resume", a.resume, "Continue from the checkpoints in --out")->excludes(overwrite);
+  app.add_flag("--resume", a.resume, "Continue from the newest good checkpoint in --out")
+      ->excludes(overwrite);
   int code = 0;
   if (!console::parse(app, argc, argv, code)) return code;
+  console::outlast_its_terminal();
   return console::guarded(
       [&] { return a.optimizer == "sgd" ? train_model(a, optim::Sgd()) : train_model(a, optim::AdamW()); });
 }

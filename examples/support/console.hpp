@@ -1,7 +1,10 @@
 /// What the example programs share: exit codes, signals, comparison with compressors.
 #pragma once
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -19,6 +22,16 @@
 #include "aeth/data/document.hpp"
 
 namespace console {
+
+/// What a program that works for hours must not die of or be misled by: a reader of its output that is gone (SIGPIPE), a
+/// limit on the size of files (SIGXFSZ, which becomes an error), and standard streams that were closed before it began,
+/// whose numbers its own files would get.
+inline void outlast_its_terminal() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  for (int number = STDIN_FILENO; number <= STDERR_FILENO; ++number)
+    if (fcntl(number, F_GETFD) < 0) (void)!open("/dev/null", number == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+}
 
 /// Runs a program's body; errors become one message on standard error and the exit code of their kind.
 template <class Body>
@@ -49,21 +62,26 @@ inline bool parse(CLI::App& app, int argc, char** argv, int& code) {
 
 inline std::atomic<bool> stop_requested{false};
 
-/// The first Ctrl-C or SIGTERM asks the training loop to save and return, the second ends the program.
+/// Sets what the signals do that ask a program to end: Ctrl-C, SIGTERM, and a terminal that is closed unless nohup has the
+/// program ignore that.
+inline void on_end_signals(void (*handler)(int)) {
+  std::signal(SIGINT, handler);
+  std::signal(SIGTERM, handler);
+  if (std::signal(SIGHUP, handler) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
+}
+
+/// The first such signal asks the training loop to save and return, the second ends the program.
 inline void save_on_signal() {
-  auto const handler = [](int signal) {
+  on_end_signals([](int signal) {
     if (!stop_requested.exchange(true)) return;
     std::signal(signal, SIG_DFL);
     std::raise(signal);
-  };
-  std::signal(SIGINT, handler);
-  std::signal(SIGTERM, handler);
+  });
 }
 
 /// After the loop: signals end the program again.
 inline void end_on_signal() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  on_end_signals(SIG_DFL);
 }
 
 /// The C++ library headers of the newest compiler on this machine; empty if there are none where compilers

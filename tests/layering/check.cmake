@@ -1,5 +1,5 @@
-# Checks the headers of ROOT/include/aeth against layers.txt, and three habits: at most 400 lines, no macro without
-# our prefix, our own headers included by their full name.
+# Checks the headers of ROOT/include/aeth against layers.txt, and four habits: at most 400 lines, no macro without
+# our prefix, our own headers included by their full name, no clock that can jump.
 #
 #   cmake -D ROOT=<repository> -P check.cmake
 #
@@ -85,6 +85,10 @@ foreach(header IN LISTS headers)
       violation("defines ${name}; macros begin with AETH_")
     endif()
   endforeach()
+
+  if(content MATCHES "system_clock|high_resolution_clock|CLOCK_REALTIME|gettimeofday|[^a-z_]time\\((nullptr|NULL|0)\\)")
+    violation("reads the time of day, which can jump; use std::chrono::steady_clock")
+  endif()
 
   is_umbrella(${header} umbrella)
   string(REGEX MATCH "^[a-z_]+/" folder ${header})

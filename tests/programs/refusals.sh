@@ -41,7 +41,7 @@ expect 3 "documents" "$train" --data "$work/single" --out "$work/out" "${quick[@
 expect 6 "nowhere" "$train" --data "$work/nowhere" --out "$work/out" "${quick[@]}"
 touch "$work/file"
 expect 6 "$work/file" "$train" --data "$work/text" --out "$work/file/out" "${quick[@]}"
-mkdir -p "$work/held/checkpoints"
+mkdir -p "$work/held/checkpoints/step-000000001"
 expect 2 "max_context" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --length 5000
 expect 2 "--no-such-option" "$train" --no-such-option
 expect 2 "learning_rate" "$train" --data "$work/text" --out "$work/out" "${quick[@]}" --rate nan
@@ -90,18 +90,25 @@ expect 0 "note: 1 bad lines" "$train" --data "$work/broken.jsonl" --field body -
 expect 0 "text: 24 documents" "$train" --data "$work/lines" --field body "${lines[@]}"
 
 # A truncated newest checkpoint: the one before is used, and the program says so. Both truncated: refused.
-newest=$(ls "$work"/run/checkpoints/step-*.safetensors | tail -n 1)
-truncate -s -100 "$newest"
+newest=$(ls -d "$work"/run/checkpoints/step-* | tail -n 1)
+truncate -s -100 "$newest/model.safetensors"
 expect 0 "using" "$generate" --model "$work/run" --max-tokens 4 "int"
-for file in "$work"/run/checkpoints/step-*.safetensors; do truncate -s 100 "$file"; done
+for file in "$work"/run/checkpoints/step-*/model.safetensors; do truncate -s 100 "$file"; done
 expect 6 "no checkpoint" "$generate" --model "$work/run" "int"
 
 # A full disk, where a small file system may be mounted: it holds one checkpoint and not two. The first stays good.
 mkdir "$work/small"
 if mount -t tmpfs -o size=44m none "$work/small" 2>/dev/null; then
   mounted="$work/small"
-  expect 6 "space" "$train" --data "$work/text" --out "$work/small/run" "${quick[@]}" --save-every 2
+  small=(--data "$work/text" --out "$work/small/run" "${quick[@]}" --save-every 2)
+  expect 6 "space" "$train" "${small[@]}"
   expect 0 "" "$generate" --model "$work/small/run" --max-tokens 4 "int"
+  # It goes on where it is told to, until the last state cannot be saved; with space, that is made up for.
+  small+=(--steps 40 --on-save-error continue)
+  expect 6 "Training goes on; earlier checkpoints are intact" "$train" "${small[@]}" --overwrite
+  expect 0 "" "$generate" --model "$work/small/run" --max-tokens 4 "int"
+  mount -o remount,size=200m "$work/small"
+  expect 0 "bits per byte" "$train" "${small[@]}" --resume
 else
   echo "note: no small file system could be mounted, so the full disk was not tried"
 fi

@@ -12,13 +12,6 @@ for i in $(seq 1 30); do
 done
 arguments=(--data "$work/text" --steps 40 --batch 2 --length 32 --validation 0.2)
 
-# The tensors of a checkpoint: everything behind the header, whose notes hold the seconds it took, but for the checksum.
-tensors() {
-  local header
-  header=$(od -A n -t u8 -N 8 "$1")
-  tail -c +$((9 + header)) "$1" | head -c -8 | sha256sum
-}
-
 "$train" "${arguments[@]}" --out "$work/whole" >"$work/whole.log"
 
 "$train" "${arguments[@]}" --out "$work/parts" >"$work/parts.log" &
@@ -39,7 +32,8 @@ fi
 
 cmp "$work/whole/metrics.csv" "$work/parts/metrics.csv"
 cmp "$work/whole/metrics.jsonl" "$work/parts/metrics.jsonl"
-whole=$(tensors "$(ls "$work"/whole/checkpoints/step-*.safetensors | tail -n 1)")
-parts=$(tensors "$(ls "$work"/parts/checkpoints/step-*.safetensors | tail -n 1)")
-[ "$whole" = "$parts" ] || { echo "resume: the checkpoints differ"; exit 1; }
+whole=$(ls -d "$work"/whole/checkpoints/step-* | tail -n 1)
+for file in model.safetensors optimizer.safetensors; do
+  cmp "$whole/$file" "$work/parts/checkpoints/${whole##*/}/$file"
+done
 echo "resume: interrupted after $((rows - 1)) steps, the result is the same byte for byte"

@@ -8,13 +8,13 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "aeth/core/error.hpp"
+#include "aeth/io/file_system.hpp"
 #include "aeth/io/hash.hpp"
 
 namespace aeth::io {
@@ -58,31 +58,38 @@ inline constexpr std::uint64_t default_read_limit = std::uint64_t{8} << 30;
 class FileDescriptor {
  public:
   FileDescriptor() = default;
-  explicit FileDescriptor(int number) noexcept : number_(number) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  explicit FileDescriptor(int number, FileSystem& system = FileSystem::system()) noexcept
+      : system_(&system), number_(number) {}
+  FileDescriptor(FileDescriptor&& other) noexcept
+      : system_(other.system_), number_(std::exchange(other.number_, -1)) {}
   FileDescriptor& operator=(FileDescriptor&& other) noexcept {
+    std::swap(system_, other.system_);
     std::swap(number_, other.number_);
     return *this;
   }
   FileDescriptor(FileDescriptor const&) = delete;
   FileDescriptor& operator=(FileDescriptor const&) = delete;
-  ~FileDescriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
+  ~FileDescriptor() { (void)close(); }
 
   /// Opens a path, again after an interruption; -1 and errno as from open(2).
-  static FileDescriptor open(std::string const& path, int flags, ::mode_t mode = 0666) noexcept {
-    int number = -1;
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): that is how the system declares it
-    do number = ::open(path.c_str(), flags | O_CLOEXEC, mode);
-    while (number < 0 && errno == EINTR);
-    return FileDescriptor(number);
+  static FileDescriptor open(std::string const& path, int flags,
+                             FileSystem& system = FileSystem::system()) noexcept {
+    return FileDescriptor(uninterrupted([&] { return system.open(path.c_str(), flags); }), system);
+  }
+
+  /// Whether all went well; if not, errno says why. The file is closed in any case.
+  [[nodiscard]] bool close() noexcept {
+    int const number = std::exchange(number_, -1);
+    // Interrupted, it is closed all the same on Linux: a second call could close another thread's file.
+    return number < 0 || system_->close(number) == 0 || errno == EINTR;
   }
 
   [[nodiscard]] bool is_open() const noexcept { return number_ >= 0; }
   [[nodiscard]] int number() const noexcept { return number_; }
+  [[nodiscard]] FileSystem& system() const noexcept { return *system_; }
 
  private:
+  FileSystem* system_ = nullptr;
   int number_ = -1;
 };
 
@@ -145,103 +152,132 @@ void read_file_in_parts(std::string const& path, std::uint64_t limit, Consume&& 
 /// Writes all bytes, through short writes and interruptions. `path` is for messages only.
 ///
 /// errors   IoError with the system's reason (disk full, input/output error, …); some bytes may be written
-inline void write_all(int descriptor, std::string_view bytes, std::string const& path) {
+inline void write_all(FileDescriptor const& file, std::string_view bytes, std::string const& path) {
   while (!bytes.empty()) {
-    ::ssize_t const count = ::write(descriptor, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw_io_error("write", path, errno);
+    ::ssize_t const count =
+        uninterrupted([&] { return file.system().write(file.number(), bytes.data(), bytes.size()); });
+    if (count <= 0) throw_io_error("write", path, count == 0 ? EIO : errno);
     bytes.remove_prefix(static_cast<std::size_t>(count));
   }
 }
 
-namespace detail {
-
-inline void flush_to_disk(int descriptor, std::string const& path) {
-  int result = 0;
-  do result = ::fsync(descriptor);
-  while (result != 0 && errno == EINTR);
-  // Some file systems cannot flush a folder and say so with EINVAL; then there is nothing more to do.
-  if (result != 0 && errno != EINVAL) throw_io_error("flush", path, errno);
-}
-
-/// Removes the file at `path` when it goes out of scope, unless it was kept.
-struct TemporaryFile {
-  std::string path;
-  bool keep = false;
-
-  explicit TemporaryFile(std::string name) : path(std::move(name)) {}
-  TemporaryFile(TemporaryFile const&) = delete;
-  TemporaryFile(TemporaryFile&&) = delete;
-  TemporaryFile& operator=(TemporaryFile const&) = delete;
-  TemporaryFile& operator=(TemporaryFile&&) = delete;
-  ~TemporaryFile() {
-    if (!keep) ::unlink(path.c_str());
-  }
-};
-
-}  // namespace detail
-
-/// Makes a name in a folder last: of a file or folder that was made, renamed or removed. Errors: IoError.
-inline void flush_folder_of(std::string const& path) {
+/// The part of a path before its last slash; "." if it has none.
+[[nodiscard]] inline std::string folder_of(std::string const& path) {
   std::size_t const slash = path.rfind('/');
-  std::string const folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  FileDescriptor const directory = FileDescriptor::open(folder, O_RDONLY | O_DIRECTORY);
-  if (!directory.is_open()) throw_io_error("open", folder, errno);
-  detail::flush_to_disk(directory.number(), folder);
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
+
+/// Makes the names in a folder last: of files or folders that were made, renamed or removed. Errors: IoError.
+inline void flush_folder(std::string const& folder, FileSystem& system = FileSystem::system()) {
+  FileDescriptor const directory = FileDescriptor::open(folder, O_RDONLY | O_DIRECTORY, system);
+  if (!directory.is_open()) throw_io_error("open", folder, errno);
+  if (uninterrupted([&] { return system.flush(directory.number()); }) != 0)
+    throw_io_error("flush", folder, errno);
+}
+
+/// The same for the folder that a path is in.
+inline void flush_folder_of(std::string const& path) {
+  flush_folder(folder_of(path));
+}
+
+/// A file that nobody had before, written in parts. Without finish() it may be incomplete.
+///
+/// errors   IoError with reason and remedy, from any member but the destructor
+/// cost     1 MiB of memory, whatever the file's length
+class NewFile {
+ public:
+  /// `shown` is the path for messages, where the file is to be renamed.
+  NewFile(std::string const& path, std::string shown, FileSystem& system = FileSystem::system())
+      : shown_(std::move(shown)), file_(FileDescriptor::open(path, O_WRONLY | O_CREAT | O_EXCL, system)) {
+    if (!file_.is_open()) throw_io_error("create", path, errno);
+  }
+
+  void write(std::string_view bytes) {
+    constexpr std::size_t buffer_bytes = std::size_t{1} << 20;
+    if (waiting_.size() + bytes.size() > buffer_bytes) send();
+    if (bytes.size() >= buffer_bytes)
+      write_all(file_, bytes, shown_);
+    else
+      waiting_ += bytes;
+  }
+
+  /// Its content is on the disk afterwards; its name is when the folder has been flushed, too.
+  void finish() {
+    send();
+    if (uninterrupted([&] { return file_.system().flush(file_.number()); }) != 0)
+      throw_io_error("flush", shown_, errno);
+    if (!file_.close()) throw_io_error("close", shown_, errno);
+  }
+
+ private:
+  void send() {
+    write_all(file_, waiting_, shown_);
+    waiting_.clear();
+  }
+
+  std::string shown_;
+  FileDescriptor file_;
+  std::string waiting_;
+};
 
 /// Writes a file in parts and puts it in its place as one step: after a crash at any moment the path holds
 /// the old or the new content. The parts go to `PATH.tmp-PROCESS` in the same folder; commit() flushes that
 /// file, renames it and flushes the folder. Without commit() it is removed and the old content stays. A
 /// symbolic link at `path` is replaced, not followed.
 ///
-/// errors   IoError with path, reason and remedy, from any member; the old content stays
-/// cost     1 MiB of memory, whatever the file's length; commit() flushes to the disk twice
+/// errors   as NewFile; the old content stays
+/// cost     as NewFile; commit() flushes to the disk twice
 class AtomicFile {
  public:
-  explicit AtomicFile(std::string path)
-      : path_(std::move(path)), temporary_(text(path_, ".tmp-", ::getpid())) {
-    ::unlink(temporary_.path.c_str());  // left by a killed process that had the same number
-    file_ = FileDescriptor::open(temporary_.path, O_WRONLY | O_CREAT | O_EXCL);
-    if (!file_.is_open()) {
-      temporary_.keep = true;
-      throw_io_error("create", temporary_.path, errno);
-    }
+  explicit AtomicFile(std::string path, FileSystem& system = FileSystem::system())
+      : path_(std::move(path)),
+        temporary_(text(path_, ".tmp-", ::getpid()), system),
+        file_(temporary_.make_room(), path_, system) {
+    temporary_.made = true;
   }
 
-  void write(std::string_view bytes) {
-    constexpr std::size_t buffer_bytes = std::size_t{1} << 20;
-    if (waiting_.size() + bytes.size() > buffer_bytes) send();
-    if (bytes.size() > buffer_bytes)
-      write_all(file_.number(), bytes, path_);
-    else
-      waiting_ += bytes;
-  }
+  void write(std::string_view bytes) { file_.write(bytes); }
 
   void commit() {
-    send();
-    detail::flush_to_disk(file_.number(), path_);
-    file_ = FileDescriptor();
-    if (::rename(temporary_.path.c_str(), path_.c_str()) != 0) throw_io_error("replace", path_, errno);
-    temporary_.keep = true;
-    flush_folder_of(path_);
+    file_.finish();
+    if (temporary_.system.rename(temporary_.path.c_str(), path_.c_str()) != 0)
+      throw_io_error("replace", path_, errno);
+    temporary_.made = false;
+    flush_folder(folder_of(path_), temporary_.system);
   }
 
  private:
-  void send() {
-    write_all(file_.number(), waiting_, path_);
-    waiting_.clear();
-  }
+  /// Is removed when it goes out of scope.
+  struct Temporary {
+    std::string path;
+    FileSystem& system;
+    bool made = false;
+
+    Temporary(std::string name, FileSystem& on) : path(std::move(name)), system(on) {}
+    Temporary(Temporary const&) = delete;
+    Temporary(Temporary&&) = delete;
+    Temporary& operator=(Temporary const&) = delete;
+    Temporary& operator=(Temporary&&) = delete;
+    ~Temporary() {
+      if (made) system.remove_file(path.c_str());
+    }
+
+    /// Removes what a killed process that had the same number has left.
+    std::string const& make_room() const {
+      system.remove_file(path.c_str());
+      return path;
+    }
+  };
 
   std::string path_;
-  detail::TemporaryFile temporary_;
-  FileDescriptor file_;
-  std::string waiting_;
+  Temporary temporary_;
+  NewFile file_;
 };
 
 /// Replaces a file's content as one step. Errors and guarantees: as AtomicFile.
-inline void write_file_atomic(std::string const& path, std::string_view content) {
-  AtomicFile file(path);
+inline void write_file_atomic(std::string const& path, std::string_view content,
+                              FileSystem& system = FileSystem::system()) {
+  AtomicFile file(path, system);
   file.write(content);
   file.commit();
 }

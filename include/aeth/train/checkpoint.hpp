@@ -1,12 +1,15 @@
 /// Checkpoints of a training run: everything that the next step depends on. Needs nlohmann-json.
 ///
-/// A checkpoint holds the weights and selection biases under their Hugging Face names, the optimizer's moments as
-/// `optimizer.first` and `optimizer.second`, and the trainer's state as notes. A run that is resumed from one
-/// equals an uninterrupted run bit for bit.
+/// A checkpoint is a generation (`io/generations.hpp`) of two files: model.safetensors has weights and selection biases
+/// under their Hugging Face names, and is a file of `load_weights` too; optimizer.safetensors has the moments. The
+/// trainer's state and the options that shape a run are notes of its manifest. Equal states have equal files. A run that
+/// is resumed from one equals an uninterrupted run bit for bit, whatever the number of threads.
 #pragma once
 
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,54 +18,97 @@
 #include <vector>
 
 #include "aeth/core/error.hpp"
-#include "aeth/io/checkpoint.hpp"
+#include "aeth/io/generation_writer.hpp"
+#include "aeth/io/generations.hpp"
 #include "aeth/model/weights.hpp"
 #include "aeth/train/trainer.hpp"
+#include "aeth/version.hpp"
 
 namespace aeth::train {
+
+/// The files of a checkpoint.
+inline constexpr char model_file[] = "model.safetensors", optimizer_file[] = "optimizer.safetensors";
 
 namespace detail {
 
 inline constexpr char first_moments[] = "optimizer.first", second_moments[] = "optimizer.second";
+inline constexpr std::string_view option_prefix = "option.";
+
+[[nodiscard]] inline std::string library_version() {
+  return text(AETH_VERSION_MAJOR, '.', AETH_VERSION_MINOR, '.', AETH_VERSION_PATCH);
+}
+
+/// A note of a checkpoint as text.
+///
+/// errors   IoError if the note is missing
+[[nodiscard]] inline std::string const& note_text(io::Generation const& checkpoint, std::string_view name) {
+  auto const found = checkpoint.notes().find(name);
+  expect<IoError>(found != checkpoint.notes().end(), checkpoint.path(), ": the note ", name,
+                  " is missing; this is no checkpoint of a training run");
+  return found->second;
+}
 
 /// A note of a checkpoint as a number.
 ///
 /// errors   IoError if the note is missing or no number
 template <class T>
-[[nodiscard]] T note(io::CheckpointReader const& checkpoint, char const* name) {
-  auto const found = checkpoint.metadata().find(name);
-  expect<IoError>(found != checkpoint.metadata().end(), checkpoint.path(), ": the note ", name,
-                  " is missing; this is no checkpoint of a training run");
+[[nodiscard]] T note(io::Generation const& checkpoint, std::string_view name) {
+  std::string const& content = note_text(checkpoint, name);
   T value{};
-  char const* const end = found->second.data() + found->second.size();
-  auto const parsed = std::from_chars(found->second.data(), end, value);
+  char const* const end = content.data() + content.size();
+  auto const parsed = std::from_chars(content.data(), end, value);
   expect<IoError>(parsed.ec == std::errc() && parsed.ptr == end, checkpoint.path(), ": the note ", name,
-                  " is '", found->second, "', which is no number");
+                  " is '", content, "', which is no number");
   return value;
 }
 
-/// The tensors of the model, without the optimizer's.
-[[nodiscard]] inline std::vector<io::TensorEntry> weights(io::CheckpointReader const& checkpoint) {
-  std::vector<io::TensorEntry> tensors;
-  for (auto const& t : checkpoint.tensors())
-    if (t.name != first_moments && t.name != second_moments) tensors.push_back(t);
-  return tensors;
+/// What a resumed run must share with the one that it continues, by name. The number of threads and micro_rows change no
+/// bit of it.
+template <class Model, class Optimizer>
+[[nodiscard]] io::Metadata run_options(Trainer<Model, Optimizer> const& trainer) {
+  TrainerOptions const& o = trainer.options();
+  io::Metadata options{{"precision", std::string(Model::PrecisionPolicy::name)},
+                       {"batch_rows", text(o.batch_rows)},
+                       {"length", text(o.length)},
+                       {"steps", text(o.steps)},
+                       {"isolate_documents", text(o.isolate_documents)},
+                       {"seed", text(o.seed)},
+                       {"loss.mtp_weight", text(o.loss.mtp_weight)},
+                       {"loss.balance_weight", text(o.loss.balance_weight)},
+                       {"bias_rate", text(o.bias_rate)},
+                       {"optimizer", describe(trainer.optimizer().options())}};
+  if (!o.schedule) {
+    options["learning_rate"] = text(o.learning_rate);
+    options["final_rate"] = text(o.final_rate);
+    options["warmup_steps"] = text(o.warmup_steps);
+    options["decay_share"] = text(o.decay_share);
+    return options;
+  }
+  std::string& pieces = options["schedule"];
+  for (auto const& piece : o.schedule->pieces)
+    if (piece.steps > 0)
+      pieces += text(pieces.empty() ? "" : ", ", piece.steps, " steps from ", piece.from, " to ", piece.to,
+                     " by shape ", static_cast<int>(piece.shape));
+  return options;
 }
 
-/// The hash of the options that a resumed run must share.
-template <class Model, class Optimizer>
-[[nodiscard]] std::uint64_t options_hash(Trainer<Model, Optimizer> const& trainer) {
-  TrainerOptions const& o = trainer.options();
-  io::Hash64 hash;
-  hash.add(text(o.batch_rows, ' ', o.length, ' ', o.steps, ' ', o.loss.mtp_weight, ' ', o.loss.balance_weight,
-                ' ', o.bias_rate, ' ', o.isolate_documents, ' ', o.seed, ' '));
-  hash.add(describe(trainer.optimizer().options()));
-  if (o.schedule)
-    for (auto const& piece : o.schedule->pieces)
-      hash.add(text(' ', piece.steps, ' ', piece.from, ' ', piece.to, ' ', static_cast<int>(piece.shape)));
-  else
-    hash.add(text(' ', o.learning_rate, ' ', o.final_rate, ' ', o.warmup_steps, ' ', o.decay_share));
-  return hash.value();
+/// errors   UsageError that lists the options that differ
+inline void expect_same_options(io::Metadata const& ours, io::Generation const& checkpoint) {
+  std::string message;
+  for (auto const& [name, value] : ours) {
+    auto const theirs = checkpoint.notes().find(text(option_prefix, name));
+    if (theirs == checkpoint.notes().end())
+      message += text("\n  ", name, " is ", value, " here and not used there");
+    else if (theirs->second != value)
+      message += text("\n  ", name, " is ", value, " here and ", theirs->second, " there");
+  }
+  for (auto const& [name, value] : checkpoint.notes())
+    if (name.starts_with(option_prefix) && ours.count(name.substr(option_prefix.size())) == 0)
+      message += text("\n  ", name.substr(option_prefix.size()), " is not used here and ", value, " there");
+  expect<UsageError>(message.empty(), checkpoint.path(),
+                     ": made with other training options; resume with the same ones, or start a new run in "
+                     "another folder",
+                     message);
 }
 
 /// The moment buffers of a trainer and their names in a checkpoint.
@@ -74,81 +120,113 @@ template <class Model, class Optimizer>
   return all;
 }
 
+/// The tensor of a name among the optimizer's. Errors: IoError if there is none.
+[[nodiscard]] inline io::TensorEntry const& moment(io::Generation const& checkpoint, std::string_view name) {
+  for (io::TensorEntry const& tensor : checkpoint.tensors(optimizer_file))
+    if (tensor.name == name) return tensor;
+  throw IoError(text(checkpoint.path(), '/', optimizer_file, ": it has no tensor ", name,
+                     "; this is no checkpoint of this optimizer"));
+}
+
 }  // namespace detail
 
-/// Writes a checkpoint of a trainer into a folder, keeping the last `keep`.
-///
-/// errors   IoError if it cannot be written; older checkpoints are intact then
+/// A trainer's state, to be written; the tensors share the trainer's memory. Its score is the bits per byte of the
+/// validation, if that was of this very step.
 template <class Model, class Optimizer>
-io::WrittenCheckpoint save_checkpoint(Trainer<Model, Optimizer>& trainer, std::string const& folder,
-                                      std::size_t keep = 2) {
+[[nodiscard]] io::GenerationContent checkpoint_content(Trainer<Model, Optimizer>& trainer) {
   using T = typename Model::Master;
   TrainerState const& state = trainer.state();
-  auto tensors = weight_entries(trainer.model());
+  io::GenerationContent content;
+  content.step = static_cast<std::uint64_t>(state.step);
+  if (state.validated_step == state.step && state.step > 0) content.score = state.bits_per_byte;
+  content.notes = {
+      {"version", detail::library_version()},          {"total_steps", text(state.total_steps)},
+      {"decay_begin", text(state.decay_begin)},        {"seconds", text(state.seconds)},
+      {"bits_per_byte", text(state.bits_per_byte)},    {"validated_step", text(state.validated_step)},
+      {"data.epoch", text(state.position.epoch)},      {"data.row", text(state.position.row)},
+      {"data.fingerprint", text(state.position.data)}, {"data.order", text(state.position.order)}};
+  for (auto& [name, value] : detail::run_options(trainer))
+    content.notes.emplace(text(detail::option_prefix, name), value);
+  io::GenerationFile model{model_file, weight_entries(trainer.model()), {{"format", "pt"}}};
+  add_config_notes(model.metadata, Model::config);
+  io::GenerationFile optimizer{optimizer_file};
   for (auto const& [name, values] : detail::moments(trainer))
-    tensors.push_back(io::tensor_entry<T>(name, {static_cast<std::uint64_t>(values.size)},
-                                          {values.data, to_size(values.size)}));
-  io::Metadata notes{
-      {"aeth.total_steps", text(state.total_steps)},   {"aeth.decay_begin", text(state.decay_begin)},
-      {"aeth.seconds", text(state.seconds)},           {"aeth.data.epoch", text(state.position.epoch)},
-      {"aeth.data.row", text(state.position.row)},     {"aeth.data.fingerprint", text(state.position.data)},
-      {"aeth.data.order", text(state.position.order)}, {"aeth.options", text(detail::options_hash(trainer))}};
-  add_config_notes(notes, Model::config);
-  return io::CheckpointWriter(folder, keep).write(static_cast<std::uint64_t>(state.step), tensors, notes);
+    optimizer.tensors.push_back(io::tensor_entry<T>(name, {static_cast<std::uint64_t>(values.size)},
+                                                    {values.data, to_size(values.size)}));
+  content.files = {std::move(model), std::move(optimizer)};
+  return content;
 }
 
-/// Continues a run from the newest good checkpoint of a folder; returns what had to be passed over, for the
-/// user to read.
+/// Writes a checkpoint of a trainer and returns when it is on the disk; `train::Saver` does it in the background.
 ///
-/// errors   IoError if no checkpoint is good, ConfigError if it is of another model, UsageError if the
-///          options that shape a run differ, DataError if the data do; the trainer keeps what it had
+/// errors   as io::GenerationWriter::write(); older checkpoints are intact then
 template <class Model, class Optimizer>
-std::vector<std::string> resume(Trainer<Model, Optimizer>& trainer, std::string const& folder) {
-  auto const checkpoint = io::CheckpointReader::latest(folder);
+io::WrittenGeneration save_checkpoint(Trainer<Model, Optimizer>& trainer, io::GenerationWriter& writer) {
+  return writer.write(checkpoint_content(trainer));
+}
+
+/// Continues a run from a checkpoint; returns what the user should know of it.
+///
+/// errors   ConfigError if it is of another model, UsageError that names the options that differ, DataError if the data
+///          do, IoError if it is no checkpoint of a run; the trainer keeps what it had
+template <class Model, class Optimizer>
+std::vector<std::string> resume(Trainer<Model, Optimizer>& trainer, io::Generation const& checkpoint) {
   std::string const& path = checkpoint.path();
-  expect_same_config(checkpoint.metadata(), Model::config, path);
-  expect<UsageError>(
-      detail::note<std::uint64_t>(checkpoint, "aeth.options") == detail::options_hash(trainer), path,
-      ": made with other training options (batch, length, rates, optimizer, losses, seed); resume with the "
-      "same ones, or "
-      "start a new run in another folder");
+  expect_same_config(checkpoint.metadata(model_file), Model::config, path);
+  detail::expect_same_options(detail::run_options(trainer), checkpoint);
   TrainerState state;
   state.step = static_cast<Index>(checkpoint.step());
-  state.total_steps = detail::note<Index>(checkpoint, "aeth.total_steps");
-  state.decay_begin = detail::note<Index>(checkpoint, "aeth.decay_begin");
-  state.seconds = detail::note<double>(checkpoint, "aeth.seconds");
-  state.position = {detail::note<std::uint64_t>(checkpoint, "aeth.data.epoch"),
-                    detail::note<Index>(checkpoint, "aeth.data.row"),
-                    detail::note<std::uint64_t>(checkpoint, "aeth.data.fingerprint"),
-                    detail::note<std::uint64_t>(checkpoint, "aeth.data.order")};
-  expect<IoError>(state.step >= 0 && state.decay_begin >= 0 && state.decay_begin <= state.total_steps, path,
-                  ": step ", state.step, ", decay from ", state.decay_begin, " of ", state.total_steps,
-                  " steps make no sense; the file is damaged");
+  state.total_steps = detail::note<Index>(checkpoint, "total_steps");
+  state.decay_begin = detail::note<Index>(checkpoint, "decay_begin");
+  state.seconds = detail::note<double>(checkpoint, "seconds");
+  state.bits_per_byte = detail::note<double>(checkpoint, "bits_per_byte");
+  state.validated_step = detail::note<Index>(checkpoint, "validated_step");
+  state.position = {detail::note<std::uint64_t>(checkpoint, "data.epoch"),
+                    detail::note<Index>(checkpoint, "data.row"),
+                    detail::note<std::uint64_t>(checkpoint, "data.fingerprint"),
+                    detail::note<std::uint64_t>(checkpoint, "data.order")};
+  expect<IoError>(state.step >= 0 && state.decay_begin >= 0 && state.decay_begin <= state.total_steps &&
+                      state.seconds >= 0.0 && state.validated_step >= 0 && state.validated_step <= state.step,
+                  path, ": step ", state.step, " after ", state.seconds, " s, decay from ", state.decay_begin,
+                  " of ", state.total_steps, " steps, validated at ", state.validated_step,
+                  " make no sense; the manifest was written by another program");
   auto const moments = detail::moments(trainer);
   for (auto const& [name, values] : moments) {
-    expect<IoError>(io::is_readable_as<typename Model::Master>(checkpoint.at(name).dtype), path, ": ", name,
-                    " is of a type that cannot be read; the file is damaged");
-    expect<IoError>(checkpoint.at(name).shape == io::TensorShape{static_cast<std::uint64_t>(values.size)},
-                    path, ": ", name, " does not have the model's ", values.size,
-                    " elements; the file is damaged");
+    io::TensorEntry const& tensor = detail::moment(checkpoint, name);
+    expect<IoError>(io::is_readable_as<typename Model::Master>(tensor.dtype), path, ": ", name,
+                    " is of a type that cannot be read; the file was written by another program");
+    expect<IoError>(tensor.shape == io::TensorShape{static_cast<std::uint64_t>(values.size)}, path, ": ",
+                    name, " does not have the model's ", values.size,
+                    " elements; the file was written by another program");
   }
+  std::vector<std::string> notices = checkpoint.notices();
+  if (std::string const& version = detail::note_text(checkpoint, "version");
+      version != detail::library_version())
+    notices.push_back(text(path, ": made by version ", version, " of aeth, this is ",
+                           detail::library_version(), "; results may differ from an uninterrupted run's"));
   // Each of these leaves everything as it was if it throws; the copies cannot.
   trainer.check(state.position);
-  assign_weights(trainer.model(), detail::weights(checkpoint), path);
+  assign_weights(trainer.model(), checkpoint.tensors(model_file), path);
   trainer.restore(state);
   for (auto const& [name, values] : moments)
-    io::copy_values(checkpoint.at(name), 0, to_size(values.size), values.data);
-  return checkpoint.notices();
+    io::copy_values(detail::moment(checkpoint, name), 0, to_size(values.size), values.data);
+  return notices;
 }
 
-/// Only the weights of the newest good checkpoint, for inference.
+/// The same from the newest good checkpoint of a folder. Errors: also IoError if there is none.
+template <class Model, class Optimizer>
+std::vector<std::string> resume(Trainer<Model, Optimizer>& trainer, std::string const& folder) {
+  return resume(trainer, io::newest_generation(folder));
+}
+
+/// Only the weights of the newest good checkpoint, for inference; the moments are not read.
 ///
-/// errors   as resume()
+/// errors   IoError if no checkpoint is good, ConfigError if it is of another model; the model keeps what it had
 template <class Model>
 std::vector<std::string> load_checkpoint_weights(Model& model, std::string const& folder) {
-  auto const checkpoint = io::CheckpointReader::latest(folder);
-  expect_same_config(checkpoint.metadata(), Model::config, checkpoint.path());
-  assign_weights(model, detail::weights(checkpoint), checkpoint.path());
+  auto const checkpoint = io::newest_generation(folder, model_file);
+  expect_same_config(checkpoint.metadata(model_file), Model::config, checkpoint.path());
+  assign_weights(model, checkpoint.tensors(model_file), checkpoint.path());
   return checkpoint.notices();
 }
 

@@ -30,6 +30,15 @@ struct TrainerState {
   Index decay_begin = 0;  ///< step from which the learning rate falls, fixed together with total_steps
   double seconds = 0.0;   ///< trained so far
   data::LoaderPosition position{};
+  double bits_per_byte = 0.0;  ///< of the last validation; 0 before the first
+  Index validated_step = 0;    ///< when that was; 0 before the first
+};
+
+/// When a trainer calls its `save`.
+enum class SaveMoment {
+  between,  ///< after a step whose state need not be saved: an occasion to tell what became of earlier ones
+  due,      ///< the state is to be saved, which may go on in the background
+  last,     ///< the run ends: the state is to be on the disk when the call returns
 };
 
 /// Text to train on and to validate with. The corpora must outlive the trainer.
@@ -85,8 +94,10 @@ class Trainer {
     model.enable_gradients();
   }
 
-  /// Trains until the planned end, the end of the time budget, or a stop request. Calls `save` as options
-  /// say, and always before it returns.
+  /// Trains until the planned end, the end of the time budget, or a stop request. Calls `save` after each step, and
+  /// always before it returns.
+  ///
+  /// errors   as step(), and what `save` throws; that step has been applied then
   void run() {
     model_.prepare();
     for (;;) {
@@ -101,13 +112,16 @@ class Trainer {
       state_.seconds += taken;
       bool const last = state_.total_steps > 0 && state_.step >= state_.total_steps;
       if (!last && options_.validate_every > 0 && state_.step % options_.validate_every == 0) {
-        bits_per_byte_ = bits_per_byte(train::validate(stepper_, validation_, options_.validation_batches));
+        state_.bits_per_byte =
+            bits_per_byte(train::validate(stepper_, validation_, options_.validation_batches));
+        state_.validated_step = state_.step;
         progress.validated = true;
       }
       report(progress, taken);
-      if (!last && options_.save_every > 0 && state_.step % options_.save_every == 0 && save) save();
+      bool const due = !last && options_.save_every > 0 && state_.step % options_.save_every == 0;
+      if (save) save(due ? SaveMoment::due : SaveMoment::between);
     }
-    if (save) save();
+    if (save) save(SaveMoment::last);
   }
 
   /// One optimizer step on the next batch.
@@ -165,8 +179,8 @@ class Trainer {
     schedule_ = schedule;
   }
 
-  /// Writes a checkpoint; set by `train/checkpoint.hpp` or by the caller.
-  std::function<void()> save{};
+  /// Saves the state; usually a `train::Saver`.
+  std::function<void(SaveMoment)> save{};
 
  private:
   /// overlap: half a row for validation, so that no token is predicted from fewer than half a row of its
@@ -226,7 +240,7 @@ class Trainer {
 
   void report(Progress& progress, double taken) {
     progress.total_steps = state_.total_steps;
-    progress.bits_per_byte = bits_per_byte_;
+    progress.bits_per_byte = state_.bits_per_byte;
     progress.seconds = state_.seconds;
     progress.tokens_per_second =
         static_cast<double>(options_.batch_rows * options_.length) / max(taken, 1e-9);
@@ -249,7 +263,6 @@ class Trainer {
   std::vector<optim::ParameterRange> ranges_;
   TrainerState state_;
   data::Batch batch_;
-  double bits_per_byte_ = 0.0;
 };
 
 }  // namespace aeth::train

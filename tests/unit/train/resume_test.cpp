@@ -1,135 +1,58 @@
 // A run that is stopped and resumed equals an uninterrupted one byte for byte, and what does not fit is
 // refused.
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
 
-#include "aeth/backend/cpu.hpp"
-#include "aeth/config/presets.hpp"
-#include "aeth/data/bpe_trainer.hpp"
 #include "aeth/optim/sgd.hpp"
 #include "aeth/train/checkpoint.hpp"
 #include "support/catch.hpp"
+#include "support/small_text.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/tiny_run.hpp"
 
 namespace {
 
 using namespace aeth;
-using TestModel = Model<presets::tiny, Fp32>;
-
-/// Text with structure enough to learn from, and a tokenizer for it.
-struct Text {
-  data::Tokenizer tokenizer;
-  data::TokenCorpus training, validation;
-  Index validation_bytes;
-};
-
-Text make_text(std::uint64_t seed) {
-  Random random(seed, RandomUse::test);
-  std::vector<data::Document> documents;
-  data::BpeTrainer counts;
-  for (int d = 0; d < 12; ++d) {
-    std::string body;
-    for (int i = 0; i < 60; ++i)
-      body += text("value ", random.below(20), " plus ", random.below(20), " is a sum\n");
-    counts.add(body);
-    documents.push_back({text("document ", d), body});
-  }
-  auto tokenizer = counts.train({.vocab_size = 320});
-  std::vector<data::Document> const held{documents.back()};
-  documents.pop_back();
-  auto training = data::pack(documents, tokenizer);
-  auto validation = data::pack(held, tokenizer);
-  return {std::move(tokenizer), std::move(training), std::move(validation),
-          static_cast<Index>(held[0].text.size())};
-}
-
-/// Everything a run leaves behind.
-struct Outcome {
-  std::vector<float> weights, first, second, biases;
-  std::vector<double> losses;
-  train::TrainerState state;
-};
-
-template <class Optimizer = optim::AdamW>
-struct Run {
-  Cpu cpu;
-  TestModel model;
-  std::vector<double> losses;
-  train::Trainer<TestModel, Optimizer> trainer;
-
-  Run(Text const& text, train::TrainerOptions options, int threads = 2,
-      Optimizer const& optimizer = Optimizer())
-      : cpu(threads),
-        model(cpu),
-        trainer((model.initialize(4), model), {text.training, text.validation, text.validation_bytes, 0},
-                with_report(options), optimizer) {}
-
-  train::TrainerOptions with_report(train::TrainerOptions options) {
-    options.report = [this](train::Progress const& p) { losses.push_back(p.loss.main + p.bits_per_byte); };
-    return options;
-  }
-
-  Outcome outcome() {
-    auto const copy = [](auto view) { return std::vector<float>(view.begin(), view.end()); };
-    auto const biases = model.biases();
-    return {copy(model.weights()),
-            copy(trainer.first_moments()),
-            copy(trainer.second_moments()),
-            std::vector<float>(biases.data, biases.data + biases.rows * biases.cols),
-            losses,
-            trainer.state()};
-  }
-};
-
-bool same(std::vector<float> const& a, std::vector<float> const& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
+using Catch::Matchers::ContainsSubstring;
+using test::SmallText, test::small_text, test::TinyRun, test::same, test::message_of, test::TemporaryFolder;
 
 train::TrainerOptions options() {
-  train::TrainerOptions o;
-  o.batch_rows = 3;
-  o.length = 32;
-  o.steps = 24;
-  o.warmup_steps = 4;
-  o.validate_every = 5;
-  o.validation_batches = 2;
-  o.loss.balance_weight = 1e-3;
-  return o;
+  return test::tiny_options();
 }
 
-std::string fresh_folder(char const* name) {
-  auto const path = std::filesystem::temp_directory_path() / "aeth_resume_test" / name;
-  std::filesystem::remove_all(path);
-  std::filesystem::create_directories(path);
-  return path.string();
+/// Saves into a folder and gives up its lock.
+template <class Run>
+io::WrittenGeneration save(Run& run, std::string const& folder) {
+  io::GenerationWriter writer(folder);
+  return train::save_checkpoint(run.trainer, writer);
 }
 
 }  // namespace
 
 TEST_CASE("training: resumed equals uninterrupted, whatever the threads and micro-batches") {
-  Text const text = make_text(1);
-  Run whole(text, options());
+  SmallText const text = small_text(1);
+  TinyRun whole(text, options());
   whole.trainer.run();
-  Outcome const expected = whole.outcome();
+  test::RunOutcome const expected = whole.outcome();
   REQUIRE(expected.losses.size() == 24);
   CHECK(expected.losses.back() < 0.8 * expected.losses.front());
 
-  std::string const folder = fresh_folder("resume");
-  Run first(text, options(), 1);
+  TemporaryFolder const folder;
+  TinyRun first(text, options(), 1);
   for (int i = 0; i < 9; ++i) (void)first.trainer.step();
-  train::save_checkpoint(first.trainer, folder);
+  save(first, folder.path);
   (void)first.trainer.step();  // lost work: the checkpoint does not know of it
 
   train::TrainerOptions again = options();
   again.micro_rows = 1;
-  Run second(text, again, 3);
-  CHECK(train::resume(second.trainer, folder).empty());
+  TinyRun second(text, again, 3);
+  CHECK(train::resume(second.trainer, folder.path).empty());
   CHECK(second.trainer.state().step == 9);
   second.trainer.run();
-  Outcome const resumed = second.outcome();
+  test::RunOutcome const resumed = second.outcome();
   CHECK(same(resumed.weights, expected.weights));
   CHECK(same(resumed.first, expected.first));
   CHECK(same(resumed.second, expected.second));
@@ -137,93 +60,197 @@ TEST_CASE("training: resumed equals uninterrupted, whatever the threads and micr
   CHECK(resumed.state.position == expected.state.position);
   CHECK(resumed.state.step == expected.state.step);
   REQUIRE(resumed.losses.size() == 15);
-  for (std::size_t i = 1; i < 15; ++i)
-    if (i >= 6)
-      CHECK(resumed.losses[i] == expected.losses[i + 9]);  // from the first validation after the resume on
+  for (std::size_t i = 0; i < 15; ++i) CHECK(resumed.losses[i] == expected.losses[i + 9]);
 }
 
-TEST_CASE("training: other options, other data and a damaged checkpoint are refused, and nothing is lost") {
-  Text const text = make_text(1);
-  std::string const folder = fresh_folder("refuse");
-  Run run(text, options());
-  for (int i = 0; i < 2; ++i) (void)run.trainer.step();
-  train::save_checkpoint(run.trainer, folder);
+TEST_CASE("training: equal states have equal files, whatever the threads") {
+  SmallText const text = small_text(1);
+  TemporaryFolder const folder;
+  for (int const threads : {1, 3}) {
+    TinyRun run(text, options(), threads);
+    for (int i = 0; i < 4; ++i) (void)run.trainer.step();
+    save(run, folder.path + std::to_string(threads));
+  }
+  for (char const* const file :
+       {"/step-000000004/model.safetensors", "/step-000000004/optimizer.safetensors"})
+    CHECK(io::read_file(folder.path + "1" + file) == io::read_file(folder.path + "3" + file));
+  for (char const* const threads : {"1", "3"}) std::filesystem::remove_all(folder.path + threads);
+}
+
+TEST_CASE("training: the weights of a checkpoint are a file of their own") {
+  SmallText const text = small_text(1);
+  TemporaryFolder const folder;
+  TinyRun run(text, options());
   (void)run.trainer.step();
-  auto const newest = train::save_checkpoint(run.trainer, folder);
+  auto const done = save(run, folder.path);
+  Cpu cpu(1);
+  test::TinyModel model(cpu), other(cpu);
+  load_weights(model, done.path + "/" + train::model_file);
+  CHECK(same(run.outcome().weights, {model.weights().begin(), model.weights().end()}));
+  // Inference does without the moments.
+  std::filesystem::remove(done.path + "/" + train::optimizer_file);
+  CHECK(train::load_checkpoint_weights(other, folder.path).empty());
+  CHECK(same(run.outcome().weights, {other.weights().begin(), other.weights().end()}));
+  CHECK_THROWS_AS(train::resume(run.trainer, folder.path), IoError);
+}
 
-  train::TrainerOptions other = options();
-  other.learning_rate *= 2;
-  Run different(text, other);
-  CHECK_THROWS_AS(train::resume(different.trainer, folder), UsageError);
-  Text const other_text = make_text(2);
-  Run moved(other_text, options());
-  CHECK_THROWS_AS(train::resume(moved.trainer, folder), DataError);
+TEST_CASE(
+    "row 45: another precision, batch, seed or optimizer is refused by its name; threads and parts are not") {
+  SmallText const text = small_text(1);
+  TemporaryFolder const folder;
+  TinyRun saved(text, options());
+  (void)saved.trainer.step();
+  save(saved, folder.path);
+  auto const refused = [&](auto change, std::string const& message) {
+    train::TrainerOptions other = options();
+    change(other);
+    TinyRun run(text, other);
+    CHECK_THAT(message_of<UsageError>([&] { (void)train::resume(run.trainer, folder.path); }),
+               ContainsSubstring("made with other training options") && ContainsSubstring(message));
+    CHECK(run.trainer.state().step == 0);
+  };
+  refused([](auto& o) { o.batch_rows = 4; }, "\n  batch_rows is 4 here and 3 there");
+  refused([](auto& o) { o.length = 16; }, "\n  length is 16 here and 32 there");
+  refused([](auto& o) { o.seed = 5; }, "\n  seed is 5 here and 0 there");
+  refused([](auto& o) { o.learning_rate *= 2; }, "\n  learning_rate is 0.006 here and 0.003 there");
+  refused([](auto& o) { o.loss.mtp_weight = 0; }, "\n  loss.mtp_weight is 0 here and 0.3 there");
+  refused(
+      [](auto& o) {
+        o.schedule =
+            optim::cosine_schedule({.peak = 0.5, .floor = 0.01, .warmup_steps = 4, .total_steps = 24});
+      },
+      "\n  learning_rate is not used here and 0.003 there");
+  TinyRun other_optimizer(text, options(), 2, optim::Sgd());
+  CHECK_THAT(message_of<UsageError>([&] { (void)train::resume(other_optimizer.trainer, folder.path); }),
+             ContainsSubstring("\n  optimizer is SGD") && ContainsSubstring("AdamW"));
 
-  std::filesystem::resize_file(newest.path, std::filesystem::file_size(newest.path) - 100);
-  Run fallen_back(text, options());
-  auto const notices = train::resume(fallen_back.trainer, folder);
-  CHECK_FALSE(notices.empty());
+  Cpu cpu(2);
+  Model<presets::tiny, Bf16> model(cpu);
+  model.initialize(4);
+  train::Trainer precise(model, {text.training, text.validation, text.validation_bytes, 0}, options());
+  CHECK_THAT(message_of<UsageError>([&] { (void)train::resume(precise, folder.path); }),
+             ContainsSubstring("\n  precision is bf16 here and fp32 there"));
+
+  train::TrainerOptions parts = options();
+  parts.micro_rows = 1;
+  TinyRun allowed(text, parts, 1);
+  CHECK(train::resume(allowed.trainer, folder.path).empty());
+}
+
+TEST_CASE("training: other data and a damaged checkpoint are refused, and nothing is lost") {
+  SmallText const text = small_text(1);
+  TemporaryFolder const folder, empty;
+  TinyRun run(text, options());
+  for (int i = 0; i < 2; ++i) (void)run.trainer.step();
+  save(run, folder.path);
+  (void)run.trainer.step();
+  auto const newest = save(run, folder.path);
+
+  SmallText const other_text = small_text(2);
+  TinyRun moved(other_text, options());
+  CHECK_THROWS_AS(train::resume(moved.trainer, folder.path), DataError);
+
+  std::string const moments = newest.path + "/optimizer.safetensors";
+  std::filesystem::resize_file(moments, std::filesystem::file_size(moments) - 100);
+  TinyRun fallen_back(text, options());
+  auto const notices = train::resume(fallen_back.trainer, folder.path);
+  REQUIRE(notices.size() == 2);
+  CHECK_THAT(notices[0], ContainsSubstring(moments + ": it has"));
+  CHECK_THAT(notices[1], ContainsSubstring("step-000000002', step 2"));
   CHECK(fallen_back.trainer.state().step == 2);
 
-  CHECK_THROWS_AS(train::resume(fallen_back.trainer, fresh_folder("empty")), IoError);
+  CHECK_THROWS_AS(train::resume(fallen_back.trainer, empty.path), IoError);
 }
 
 TEST_CASE("training: notes and moments that make no sense are refused before anything changes") {
-  Text const text = make_text(1);
-  std::string const folder = fresh_folder("notes");
-  Run saved(text, options());
+  SmallText const text = small_text(1);
+  TinyRun saved(text, options());
   (void)saved.trainer.step();
-  train::save_checkpoint(saved.trainer, folder);
-  auto const good = io::CheckpointReader::latest(folder);
-  auto const refused = [&](std::uint64_t step, auto change) {
-    io::Metadata notes = good.metadata();
-    notes.erase("aeth.checkpoint");  // the writer's own
-    notes.erase("aeth.step");
-    std::vector<io::TensorEntry> tensors(good.tensors().begin(), good.tensors().end());
-    change(notes, tensors);
-    std::string const other = fresh_folder("notes_changed");
-    (void)io::CheckpointWriter(other).write(step, tensors, notes);
-    Run run(text, options());
+  auto const resumed_with = [&](auto change) {
+    TemporaryFolder const folder;
+    io::GenerationContent content = train::checkpoint_content(saved.trainer);
+    change(content);
+    io::GenerationWriter writer(folder.path);
+    writer.write(content);
+    TinyRun run(text, options());
     auto const before = run.outcome();
-    CHECK_THROWS_AS(train::resume(run.trainer, other), IoError);
-    auto const after = run.outcome();
-    CHECK(same(after.weights, before.weights));
-    CHECK(same(after.first, before.first));
-    CHECK(same(after.second, before.second));
-    CHECK(after.state.step == 0);
+    std::string message;
+    try {
+      for (auto const& notice : train::resume(run.trainer, writer.newest())) message += notice;
+    } catch (IoError const& error) {
+      message = error.what();
+      auto const after = run.outcome();
+      CHECK(same(after.weights, before.weights));
+      CHECK(same(after.first, before.first));
+      CHECK(same(after.second, before.second));
+      CHECK(after.state.step == 0);
+    }
+    return message;
   };
-  refused(~std::uint64_t{0}, [](auto&, auto&) {});
-  refused(1, [](auto& notes, auto&) { notes["aeth.decay_begin"] = "-5"; });
-  refused(1, [](auto& notes, auto&) { notes["aeth.decay_begin"] = "1000"; });
-  refused(1, [](auto& notes, auto&) { notes["aeth.seconds"] = "soon"; });
-  refused(1, [](auto& notes, auto&) { notes.erase("aeth.data.row"); });
+  CHECK(resumed_with([](auto&) {}).empty());
+  CHECK_THAT(resumed_with([](auto& c) { c.step = ~std::uint64_t{0}; }), ContainsSubstring("make no sense"));
+  CHECK_THAT(resumed_with([](auto& c) { c.notes["decay_begin"] = "-5"; }),
+             ContainsSubstring("make no sense"));
+  CHECK_THAT(resumed_with([](auto& c) { c.notes["decay_begin"] = "1000"; }),
+             ContainsSubstring("make no sense"));
+  CHECK_THAT(resumed_with([](auto& c) { c.notes["seconds"] = "nan"; }), ContainsSubstring("make no sense"));
+  CHECK_THAT(resumed_with([](auto& c) { c.notes["validated_step"] = "2"; }),
+             ContainsSubstring("make no sense"));
+  CHECK_THAT(resumed_with([](auto& c) { c.notes["seconds"] = "soon"; }),
+             ContainsSubstring("the note seconds is 'soon', which is no number"));
+  CHECK_THAT(resumed_with([](auto& c) { c.notes.erase("data.row"); }),
+             ContainsSubstring("data.row is missing"));
+  CHECK_THAT(resumed_with([](auto& c) { c.files.pop_back(); }),
+             ContainsSubstring("no file 'optimizer.safetensors'"));
+  CHECK_THAT(resumed_with([](auto& c) { c.files[1].tensors.pop_back(); }),
+             ContainsSubstring("no tensor optimizer.second"));
+  CHECK_THAT(resumed_with([](auto& c) { c.files[0].tensors.pop_back(); }), ContainsSubstring("missing"));
   std::vector<std::int32_t> const whole_numbers(to_size(saved.model.weights().size));
-  refused(1, [&](auto&, auto& tensors) {
-    for (auto& t : tensors)
-      if (t.name == "optimizer.second")
+  CHECK_THAT(
+      resumed_with([&](auto& c) {
+        auto& t = c.files[1].tensors[1];
         t = io::tensor_entry<std::int32_t>(t.name, t.shape, {whole_numbers.data(), whole_numbers.size()});
-  });
-  Run run(text, options());
-  CHECK(train::resume(run.trainer, folder).empty());  // the unchanged one is fine
+      }),
+      ContainsSubstring("optimizer.second is of a type that cannot be read"));
+  // Another version of the library is no reason to refuse, but one to tell.
+  CHECK_THAT(resumed_with([](auto& c) { c.notes["version"] = "0.0.9"; }),
+             ContainsSubstring("made by version 0.0.9 of aeth"));
+}
+
+TEST_CASE("row 46: runs longer than 2^31 steps are saved and resumed") {
+  SmallText const text = small_text(1);
+  TemporaryFolder const folder;
+  TinyRun run(text, options());
+  (void)run.trainer.step();
+  train::TrainerState state = run.trainer.state();
+  state.step = (Index{1} << 31) + 5;
+  state.total_steps = Index{1} << 40;
+  run.trainer.restore(state);
+  (void)run.trainer.step();
+  CHECK(save(run, folder.path).path == folder.path + "/step-2147483654");
+  TinyRun again(text, options());
+  CHECK(train::resume(again.trainer, folder.path).empty());
+  CHECK(again.trainer.state().step == (Index{1} << 31) + 6);
+  CHECK(again.trainer.state().total_steps == Index{1} << 40);
 }
 
 TEST_CASE("training: SGD and a schedule of one's own train, and resume exactly") {
-  Text const text = make_text(1);
+  SmallText const text = small_text(1);
   train::TrainerOptions o = options();
   o.schedule = optim::cosine_schedule({.peak = 0.5, .floor = 0.01, .warmup_steps = 4, .total_steps = 24});
   optim::Sgd const sgd({.momentum = 0.8});
-  Run whole(text, o, 2, sgd);
+  TinyRun whole(text, o, 2, sgd);
   auto const& schedule = *o.schedule;
+  TemporaryFolder const folder;
   for (Index i = 0; i < 24; ++i) {
     CHECK(whole.trainer.step().rate == schedule.at(i));
-    if (i == 9) train::save_checkpoint(whole.trainer, fresh_folder("sgd"));
+    if (i == 9) save(whole, folder.path);
   }
-  Outcome const expected = whole.outcome();
+  test::RunOutcome const expected = whole.outcome();
   CHECK(expected.second.empty());
-  std::string const folder = (std::filesystem::temp_directory_path() / "aeth_resume_test" / "sgd").string();
 
-  Run second(text, o, 3, sgd);
-  CHECK(train::resume(second.trainer, folder).empty());
+  TinyRun second(text, o, 3, sgd);
+  CHECK(train::resume(second.trainer, folder.path).empty());
   CHECK(second.trainer.state().step == 10);
   double first_loss = 0, last_loss = 0;
   for (Index i = 10; i < 24; ++i) (i == 10 ? first_loss : last_loss) = second.trainer.step().loss.main;
@@ -231,18 +258,18 @@ TEST_CASE("training: SGD and a schedule of one's own train, and resume exactly")
   CHECK(same(second.outcome().weights, expected.weights));
   CHECK(same(second.outcome().first, expected.first));
 
-  Run other_momentum(text, o, 2, optim::Sgd({.momentum = 0.9}));
-  CHECK_THROWS_AS(train::resume(other_momentum.trainer, folder), UsageError);
-  Run other_optimizer(text, o);
-  CHECK_THROWS_AS(train::resume(other_optimizer.trainer, folder), UsageError);
+  TinyRun other_momentum(text, o, 2, optim::Sgd({.momentum = 0.9}));
+  CHECK_THROWS_AS(train::resume(other_momentum.trainer, folder.path), UsageError);
+  TinyRun other_optimizer(text, o);
+  CHECK_THROWS_AS(train::resume(other_optimizer.trainer, folder.path), UsageError);
   o.schedule->pieces[0].to *= 2;
-  Run other_schedule(text, o, 2, sgd);
-  CHECK_THROWS_AS(train::resume(other_schedule.trainer, folder), UsageError);
+  TinyRun other_schedule(text, o, 2, sgd);
+  CHECK_THROWS_AS(train::resume(other_schedule.trainer, folder.path), UsageError);
 }
 
 TEST_CASE("training: a loss that is not finite stops the run before anything is applied") {
-  Text const text = make_text(1);
-  Run run(text, options());
+  SmallText const text = small_text(1);
+  TinyRun run(text, options());
   (void)run.trainer.step();
   for (ParameterInfo const& p : run.model.parameters())
     if (p.name == "model.norm.weight")
@@ -257,7 +284,7 @@ TEST_CASE("training: a loss that is not finite stops the run before anything is 
 }
 
 TEST_CASE("training: options outside their range are refused by name") {
-  Text const text = make_text(1);
+  SmallText const text = small_text(1);
   auto const refused = [&](auto change, char const* name) {
     train::TrainerOptions o = options();
     change(o);
