@@ -60,8 +60,8 @@ namespace detail {
   if (largest == 0.0f) return 1.0f;
   float const scale = (max)(largest / e4m3::largest, 0x1p-126f);
   if (form == ScaleForm::power_of_two) {
-    int exponent = 0;
-    if (std::frexp(scale, &exponent) != 0.5f) return std::ldexp(1.0f, exponent);
+    float const power = static_cast<float>(e8m0::at_least(scale));
+    if (power != scale) return power;
     // The largest value is 448 scales, or was rounded down to 224 of twice that.
     return detail::is_exact(block, 2 * scale) ? 2 * scale : scale;
   }
