@@ -17,6 +17,7 @@
 #include "aeth/backend/types.hpp"
 #include "aeth/core/math.hpp"
 #include "aeth/numeric/bf16.hpp"
+#include "aeth/numeric/f8.hpp"
 
 #if AETH_X86_64
 #include <immintrin.h>
@@ -89,6 +90,16 @@ struct Ahead {
 template <class X>
 inline constexpr Index pair_of = std::is_same_v<X, bf16> ? 2 : 1;
 
+inline constexpr Index f8_block =
+    128;  ///< elements of a tile that share a scale, and edge of a block of a weight
+/// Magnitudes of a tile of activations below which its scale does not fall (`act_quant` of DeepSeek's kernel.py).
+inline constexpr float f8_least_magnitude = 1e-4f;
+/// The scale of a tile of activations.
+[[nodiscard]] inline float f8_tile_scale(float largest) {
+  // NaN stays NaN.
+  return (largest < f8_least_magnitude ? f8_least_magnitude : largest) / e4m3::largest;
+}
+
 /// What completes an odd number of BF16 elements on the left; times 0 it changes no sum, not even a zero's sign.
 inline constexpr bf16 minus_zero{-0.0f};
 }  // namespace aeth::cpu
@@ -99,6 +110,7 @@ namespace aeth::cpu::scalar {
 #include "aeth/backend/cpu/detail/kernels_rows.hpp"
 // clang-format off
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8.hpp"
 // clang-format on
 }  // namespace aeth::cpu::scalar
 
@@ -114,6 +126,7 @@ namespace aeth::cpu::avx2 {
 // clang-format off
 #include "aeth/backend/cpu/detail/kernels_rows.hpp"
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx2
 #if defined(__clang__)
@@ -134,6 +147,7 @@ namespace aeth::cpu::avx512 {
 // clang-format off
 #include "aeth/backend/cpu/detail/kernels_rows.hpp"
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx512
 #if defined(__clang__)

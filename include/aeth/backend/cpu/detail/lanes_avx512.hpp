@@ -119,6 +119,39 @@ inline void interleave(bf16 const* low, bf16 const* high, bf16* to) {
   _mm512_storeu_si512(to, _mm512_or_epi32(first, _mm512_maskz_slli_epi32(all_lanes, second, 16)));
 }
 
+inline F32 power_of_two_below(F32 a) {
+  return {_mm512_maskz_and_ps(all_lanes, a.v, _mm512_castsi512_ps(_mm512_set1_epi32(0x7F800000)))};
+}
+
+inline void store_codes(F32 a, e4m3* to) {
+  __m512i const word = _mm512_castps_si512(a.v), size = _mm512_and_epi32(word, _mm512_set1_epi32(0x7FFFFFFF));
+  // As in e4m3's constructor: below 2^-6 codes count units of 2^-9.
+  __m512i const small = _mm512_sub_epi32(
+      _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(size), _mm512_set1_ps(16384.0f))),
+      _mm512_set1_epi32(0x46800000));
+  __m512i const large = _mm512_maskz_min_epu32(
+      all_lanes, _mm512_sub_epi32(_mm512_maskz_srli_epi32(all_lanes, size, 20), _mm512_set1_epi32(120 << 3)),
+      _mm512_set1_epi32(0x7F));
+  __mmask16 const is_small = _mm512_cmp_epi32_mask(size, _mm512_set1_epi32(0x3C800000), _MM_CMPINT_LT);
+  __m512i const sign =
+      _mm512_and_epi32(_mm512_maskz_srli_epi32(all_lanes, word, 24), _mm512_set1_epi32(0x80));
+  __m512i const code = _mm512_or_epi32(_mm512_mask_blend_epi32(is_small, large, small), sign);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_maskz_cvtepi32_epi8(all_lanes, code));
+}
+inline void widen_codes(e4m3 const* from, bf16* to) {
+  // The eight subnormal magnitudes as BF16.
+  static constexpr std::uint16_t subnormals[32] = {0, 0x3B00, 0x3B80, 0x3BC0, 0x3C00, 0x3C20, 0x3C40, 0x3C60};
+  constexpr __mmask32 all = 0xFFFFFFFF;
+  __m512i const code =
+      _mm512_maskz_cvtepu8_epi16(all, _mm256_loadu_si256(reinterpret_cast<__m256i const*>(from)));
+  __m512i const size = _mm512_and_si512(code, _mm512_set1_epi16(0x7F));
+  __m512i const normal = _mm512_add_epi16(_mm512_maskz_slli_epi16(all, size, 4), _mm512_set1_epi16(120 << 7));
+  __mmask32 const is_small = _mm512_cmp_epi16_mask(size, _mm512_set1_epi16(8), _MM_CMPINT_LT);
+  __m512i const value = _mm512_mask_permutexvar_epi16(normal, is_small, size, _mm512_loadu_si512(subnormals));
+  __m512i const sign = _mm512_maskz_slli_epi16(all, _mm512_xor_si512(code, size), 8);
+  _mm512_storeu_si512(to, _mm512_or_si512(value, sign));
+}
+
 /// Products of BF16 pairs without an instruction for them: for use where subnormal numbers count as zero.
 struct PairProduct {
   using Sum = F32;

@@ -142,6 +142,21 @@ inline void interleave(bf16 const* low, bf16 const* high, bf16* to) {
   }
 }
 
+/// The powers of two of each lane: 2^e where |a| is in [2^e, 2^(e+1)); 0 for subnormal numbers.
+inline F32 power_of_two_below(F32 a) {
+  for (float& x : a.v) x = std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0x7F800000u);
+  return a;
+}
+
+/// Codes of sixteen numbers that E4M3 has.
+inline void store_codes(F32 a, e4m3* to) {
+  for (int i = 0; i < 16; ++i) to[i] = e4m3(a.v[i]);
+}
+/// Thirty-two codes, none of them NaN, as BF16, which has all their values.
+inline void widen_codes(e4m3 const* from, bf16* to) {
+  for (int i = 0; i < 32; ++i) to[i] = bf16(static_cast<float>(from[i]));
+}
+
 /// x, or a zero of its sign if it is subnormal.
 inline float flushed(float x) {
   return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x;
