@@ -80,6 +80,10 @@ class Cpu {
   /// The same for y = x · w with w [in, out]; packed_size(out, in) elements.
   template <class T, class W>
   void pack_transposed(MatrixView<T const> w, W* packed);
+  /// Rows of w as the codes of FP8 products of all of w represent them: packed as y = x · wᵀ reads them, or,
+  /// `transposed`, y = x · w.
+  template <class W>
+  void pack_from_f8(MatrixView<float const> w, Index row, Index rows, W* packed, bool transposed);
   void pack_weights(MatrixView<float const> w, e4m3* packed);
   void pack_transposed(MatrixView<float const> w, e4m3* packed);
 
@@ -235,6 +239,7 @@ class Cpu {
                         MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o);
 
   // matmul_f8.hpp; quantised operands lie in scratch.
+  [[nodiscard]] float f8_scale(MatrixView<float const> block) const;
   void pack_f8(MatrixView<float const> w, e4m3* packed, bool transposed);
   template <class X>
   cpu::F8Left quantized_rows(MatrixView<X const> x);

@@ -105,6 +105,13 @@ inline void Cpu::pack_transposed(MatrixView<float const> w, e4m3* packed) {
   pack_f8(w, packed, true);
 }
 
+/// NaN for a block with a number that is not finite.
+inline float Cpu::f8_scale(MatrixView<float const> block) const {
+  float const largest =
+      AETH_CPU_KERNEL(level_, float, largest_magnitude, block.data, block.stride, block.rows, block.cols);
+  return block_scale(block, largest, ScaleForm::any);
+}
+
 inline void Cpu::pack_f8(MatrixView<float const> w, e4m3* packed, bool transposed) {
   cpu::F8Layout const layout{transposed ? w.cols : w.rows, transposed ? w.rows : w.cols};
   constexpr Index block = cpu::f8_block;
@@ -115,9 +122,7 @@ inline void Cpu::pack_f8(MatrixView<float const> w, e4m3* packed, bool transpose
       Index const in0 = b * block, depth = min(block, layout.in - in0);
       auto const tile = transposed ? w.row_slice(in0, depth).col_slice(out0, height)
                                    : w.row_slice(out0, height).col_slice(in0, depth);
-      float const largest =
-          AETH_CPU_KERNEL(level_, float, largest_magnitude, tile.data, tile.stride, tile.rows, tile.cols);
-      float const scale = block_scale(tile, largest, ScaleForm::any);
+      float const scale = f8_scale(tile);
       for (Index j = 0; j < height; j += cpu::matmul_panel) {
         Index const used = min(cpu::matmul_panel, height - j), width = layout.width(used),
                     panel = (out0 + j) / cpu::matmul_panel;
@@ -131,6 +136,27 @@ inline void Cpu::pack_f8(MatrixView<float const> w, e4m3* packed, bool transpose
       }
     }
   });
+}
+
+template <class W>
+void Cpu::pack_from_f8(MatrixView<float const> w, Index row, Index rows, W* packed, bool transposed) {
+  ArenaScope const scope(scratch_);
+  auto const to = scratch_.matrix<float>(rows, w.cols);
+  constexpr Index block = cpu::f8_block;
+  parallel(ceil_div(w.cols, block), [&](Index b, int) {
+    Index const column = b * block, width = min(block, w.cols - column);
+    for (Index top = row / block * block; top < row + rows; top += block) {
+      auto const tile = w.row_slice(top, min(block, w.rows - top)).col_slice(column, width);
+      float const scale = f8_scale(tile);
+      for (Index i = max(row, top); i < min(row + rows, top + block); ++i)
+        for (Index j = 0; j < width; ++j)
+          to(i - row, column + j) = static_cast<float>(e4m3(tile(i - top, j) / scale)) * scale;
+    }
+  });
+  if (transposed)
+    pack_transposed(as_const(to), packed);
+  else
+    pack_weights(as_const(to), packed);
 }
 
 template <class X>
