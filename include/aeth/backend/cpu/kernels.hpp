@@ -92,6 +92,7 @@ inline constexpr Index pair_of = std::is_same_v<X, bf16> ? 2 : 1;
 
 inline constexpr Index f8_block =
     128;  ///< elements of a tile that share a scale, and edge of a block of a weight
+inline constexpr Index f8_few_rows = 4;  ///< up to which widening codes once for all rows does not pay
 /// Magnitudes of a tile of activations below which its scale does not fall (`act_quant` of DeepSeek's kernel.py).
 inline constexpr float f8_least_magnitude = 1e-4f;
 /// The scale of a tile of activations.
@@ -111,6 +112,7 @@ namespace aeth::cpu::scalar {
 // clang-format off
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
 #include "aeth/backend/cpu/detail/kernels_f8.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8_rows.hpp"
 // clang-format on
 }  // namespace aeth::cpu::scalar
 
@@ -127,6 +129,7 @@ namespace aeth::cpu::avx2 {
 #include "aeth/backend/cpu/detail/kernels_rows.hpp"
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
 #include "aeth/backend/cpu/detail/kernels_f8.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8_rows.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx2
 #if defined(__clang__)
@@ -148,6 +151,7 @@ namespace aeth::cpu::avx512 {
 #include "aeth/backend/cpu/detail/kernels_rows.hpp"
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
 #include "aeth/backend/cpu/detail/kernels_f8.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8_rows.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx512
 #if defined(__clang__)
@@ -167,6 +171,7 @@ namespace aeth::cpu::avx512_bf16 {
 #include "aeth/backend/cpu/detail/lanes_avx512_bf16.hpp"
 // clang-format off
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8_rows.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx512_bf16
 #if defined(__clang__)
@@ -243,6 +248,21 @@ void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<
             Index ldc, bool accumulate, T* scratch) {
   Ahead nothing;
   matmul(level, rows, columns, depth, a, b, c, ldc, accumulate, scratch, nothing);
+}
+
+/// A few rows times one packed FP8 panel at a level; see detail/kernels_f8_rows.hpp.
+template <class Y>
+void f8_rows(SimdLevel level, Index rows, Index columns, Index depth, bf16 const* a, Index a_row,
+             float const* a_scales, Index a_scale_row, e4m3 const* b, Index width, float const* b_scales,
+             Y* c, Index ldc, bool accumulate) {
+#if AETH_X86_64
+  if (level == SimdLevel::avx512_bf16)
+    return avx512_bf16::f8_rows<avx512::F32>(rows, columns, depth, a, a_row, a_scales, a_scale_row, b, width,
+                                             b_scales, c, ldc, accumulate);
+#endif
+  FlushSubnormals const scope;
+  AETH_CPU_KERNEL(level, float, f8_rows, rows, columns, depth, a, a_row, a_scales, a_scale_row, b, width,
+                  b_scales, c, ldc, accumulate);
 }
 
 /// from [rows, columns], transposed to [columns, width] as products read a panel on the right; whole vectors of rows

@@ -205,6 +205,11 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
     Index const row = at % row_tiles(job) * cpu::matmul_rows, panel = at / row_tiles(job),
                 column = panel * cpu::matmul_panel, height = min(cpu::matmul_rows, job.rows - row),
                 used = min(cpu::matmul_panel, job.columns - column), width = layout.width(used);
+    if (height <= cpu::f8_few_rows)
+      return cpu::f8_rows(level_, height, used, job.depth, job.a.codes + row * job.a.stride, job.a.stride,
+                          job.a.scales + row * job.a.scale_stride, job.a.scale_stride,
+                          layout.panel(job.b, panel), width, layout.scales(job.b) + panel * layout.blocks(),
+                          job.c + row * job.c_row + column, job.c_row, write == Write::accumulate);
     Arena& arena = thread_scratch_[to_size(thread)];
     ArenaScope const task_scope(arena);
     bf16* const pairs = arena.take<bf16>(cpu::f8_block * cpu::matmul_panel);

@@ -138,36 +138,6 @@ inline void interleave(bf16 const* low, bf16 const* high, bf16* to) {
                     _mm256_castps_si256(widened(high + half)), to + 2 * half);
 }
 
-/// Products of BF16 pairs without an instruction for them: for use where subnormal numbers count as zero.
-struct PairProduct {
-  using Sum = F32;
-  static constexpr Index step = 2;
-  static constexpr unsigned rows = 4, vectors = 1;
-  struct Half {
-    __m256 even, odd;
-  };
-  struct Pairs {
-    Half low, high;
-  };
-  static Half split(__m256i pairs) {
-    return {_mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)),
-            _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000)))};
-  }
-  static Half left(bf16 const* a) {
-    int pair;
-    std::memcpy(&pair, a, sizeof pair);
-    return split(_mm256_set1_epi32(pair));
-  }
-  static Pairs right(bf16 const* b) {
-    auto const* const from = reinterpret_cast<__m256i const*>(b);
-    return {split(_mm256_loadu_si256(from)), split(_mm256_loadu_si256(from + 1))};
-  }
-  static F32 add(Half a, Pairs b, F32 sum) {
-    return {_mm256_fmadd_ps(a.even, b.low.even, _mm256_fmadd_ps(a.odd, b.low.odd, sum.low)),
-            _mm256_fmadd_ps(a.even, b.high.even, _mm256_fmadd_ps(a.odd, b.high.odd, sum.high))};
-  }
-};
-
 inline F32 power_of_two_below(F32 a) {
   __m256 const exponent = _mm256_castsi256_ps(_mm256_set1_epi32(0x7F800000));
   return {_mm256_and_ps(a.low, exponent), _mm256_and_ps(a.high, exponent)};
@@ -209,3 +179,38 @@ inline void widen_codes(e4m3 const* from, bf16* to) {
                         _mm256_or_si256(_mm256_blendv_epi8(normal, subnormal, is_small), sign));
   }
 }
+
+/// Products of BF16 pairs without an instruction for them: for use where subnormal numbers count as zero.
+struct PairProduct {
+  using Sum = F32;
+  static constexpr Index step = 2;
+  static constexpr unsigned rows = 4, vectors = 1;
+  struct Half {
+    __m256 even, odd;
+  };
+  struct Pairs {
+    Half low, high;
+  };
+  static Half split(__m256i pairs) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)),
+            _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000)))};
+  }
+  static Half left(bf16 const* a) {
+    int pair;
+    std::memcpy(&pair, a, sizeof pair);
+    return split(_mm256_set1_epi32(pair));
+  }
+  static Pairs right(bf16 const* b) {
+    auto const* const from = reinterpret_cast<__m256i const*>(b);
+    return {split(_mm256_loadu_si256(from)), split(_mm256_loadu_si256(from + 1))};
+  }
+  static Pairs right(e4m3 const* b) {
+    bf16 wide[32];
+    widen_codes(b, wide);
+    return right(wide);
+  }
+  static F32 add(Half a, Pairs b, F32 sum) {
+    return {_mm256_fmadd_ps(a.even, b.low.even, _mm256_fmadd_ps(a.odd, b.low.odd, sum.low)),
+            _mm256_fmadd_ps(a.even, b.high.even, _mm256_fmadd_ps(a.odd, b.high.odd, sum.high))};
+  }
+};

@@ -138,7 +138,7 @@ inline void store_codes(F32 a, e4m3* to) {
   __m512i const code = _mm512_or_epi32(_mm512_mask_blend_epi32(is_small, large, small), sign);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_maskz_cvtepi32_epi8(all_lanes, code));
 }
-inline void widen_codes(e4m3 const* from, bf16* to) {
+inline __m512i widened_codes(e4m3 const* from) {
   // The eight subnormal magnitudes as BF16.
   static constexpr std::uint16_t subnormals[32] = {0, 0x3B00, 0x3B80, 0x3BC0, 0x3C00, 0x3C20, 0x3C40, 0x3C60};
   constexpr __mmask32 all = 0xFFFFFFFF;
@@ -149,7 +149,10 @@ inline void widen_codes(e4m3 const* from, bf16* to) {
   __mmask32 const is_small = _mm512_cmp_epi16_mask(size, _mm512_set1_epi16(8), _MM_CMPINT_LT);
   __m512i const value = _mm512_mask_permutexvar_epi16(normal, is_small, size, _mm512_loadu_si512(subnormals));
   __m512i const sign = _mm512_maskz_slli_epi16(all, _mm512_xor_si512(code, size), 8);
-  _mm512_storeu_si512(to, _mm512_or_si512(value, sign));
+  return _mm512_or_si512(value, sign);
+}
+inline void widen_codes(e4m3 const* from, bf16* to) {
+  _mm512_storeu_si512(to, widened_codes(from));
 }
 
 /// Products of BF16 pairs without an instruction for them: for use where subnormal numbers count as zero.
@@ -170,6 +173,7 @@ struct PairProduct {
     return split(_mm512_set1_epi32(pair));
   }
   static Pairs right(bf16 const* b) { return split(_mm512_loadu_si512(b)); }
+  static Pairs right(e4m3 const* b) { return split(widened_codes(b)); }
   static F32 add(Pairs a, Pairs b, F32 sum) {
     return {_mm512_fmadd_ps(a.even, b.even, _mm512_fmadd_ps(a.odd, b.odd, sum.v))};
   }

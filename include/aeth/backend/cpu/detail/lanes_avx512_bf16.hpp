@@ -4,6 +4,7 @@
 using avx512::copy_rows;
 using avx512::for_lanes;
 using avx512::load_lanes;
+using avx512::store_lanes;
 using avx512::store_pairs;
 
 /// Products of BF16 pairs by the instruction that is made for them.
@@ -17,6 +18,7 @@ struct PairProduct {
     return _mm512_set1_epi32(pair);
   }
   static __m512i right(bf16 const* b) { return _mm512_loadu_si512(b); }
+  static __m512i right(e4m3 const* b) { return avx512::widened_codes(b); }
   static avx512::F32 add(__m512i a, __m512i b, avx512::F32 sum) {
     return {_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b))};
   }

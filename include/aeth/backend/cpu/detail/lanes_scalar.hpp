@@ -196,6 +196,11 @@ struct PairProduct {
     }
     return r;
   }
+  static Pairs right(e4m3 const* b) {
+    bf16 wide[32];
+    widen_codes(b, wide);
+    return right(wide);
+  }
   static F32 add(Pairs const& a, Pairs const& b, F32 sum) {
     for (int i = 0; i < 16; ++i)
       sum.v[i] = flushing_fma(a.even.v[i], b.even.v[i], flushing_fma(a.odd.v[i], b.odd.v[i], sum.v[i]));
