@@ -29,13 +29,13 @@ struct F8Layout {
   [[nodiscard]] Index panels() const { return ceil_div(out, matmul_panel); }
   [[nodiscard]] Index blocks() const { return ceil_div(in, f8_block); }
   [[nodiscard]] Index codes() const {
-    return round_up(round_up(out, Index{16}) * round_up(in, Index{2}), Index{64});
+    return round_up(round_up(out, Index{32}) * round_up(in, Index{2}), Index{64});
   }
   /// Bytes of all.
   [[nodiscard]] Index size() const {
     return codes() + round_up(panels() * blocks() * static_cast<Index>(sizeof(float)), Index{64});
   }
-  [[nodiscard]] static Index width(Index columns) { return round_up(columns, Index{16}); }
+  [[nodiscard]] static Index width(Index columns) { return round_up(columns, Index{32}); }
   template <class Code>
   [[nodiscard]] Code* panel(Code* packed, Index panel) const {
     return packed + panel * matmul_panel * round_up(in, Index{2});
@@ -231,8 +231,8 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
       Index const k = b * cpu::f8_block, depth = min(cpu::f8_block, job.depth - k);
       float const scale = layout.scales(job.b)[panel * layout.blocks() + b];
       for (Index j = 0; j < used; ++j) column_scales[j] = scale;
-      AETH_CPU_KERNEL(level_, float, widen_codes_to, pairs, layout.panel(job.b, panel) + k * width,
-                      round_up(depth, Index{2}) * width);
+      cpu::widen_groups(level_, pairs, layout.panel(job.b, panel) + k * width,
+                        round_up(depth, Index{2}) * width);
       cpu::matmul(level_, height, used, depth,
                   cpu::LeftMatrix<bf16>{job.a.codes + row * job.a.stride + k, job.a.stride},
                   cpu::RightMatrix<bf16>{pairs, width, 0}, part, cpu::matmul_panel, false, scratch);

@@ -281,14 +281,16 @@ TEST_CASE("rounding to E4M3 in vectors is that of the type, and codes come back 
         values[i + to_size(j)] = out[j];
       }
     }
-    std::vector<e4m3> codes(32);
-    std::vector<bf16> back(32);
-    for (int c = 0; c < 256; c += 32) {
-      for (int i = 0; i < 32; ++i) codes[to_size(i)].bits = static_cast<std::uint8_t>(c + i);
-      AETH_CPU_KERNEL(level, float, widen_codes_to, back.data(), codes.data(), Index{32});
-      for (int i = 0; i < 32; ++i)
-        if (((c + i) & 0x7F) != 0x7F)  // NaN has no place among codes of products
-          CHECK(back[to_size(i)].bits == bf16(static_cast<float>(codes[to_size(i)])).bits);
+    std::vector<e4m3> codes(64);
+    std::vector<bf16> back(64);
+    for (int c = 0; c < 256; c += 64) {
+      for (int i = 0; i < 64; ++i) codes[to_size(cpu::f8_place(i))].bits = static_cast<std::uint8_t>(c + i);
+      cpu::widen_groups(level, back.data(), codes.data(), Index{64});
+      for (int i = 0; i < 64; ++i) {
+        e4m3 const code = codes[to_size(cpu::f8_place(i))];
+        if ((code.bits & 0x7F) != 0x7F)  // NaN has no place among codes of products
+          CHECK(back[to_size(i)].bits == bf16(static_cast<float>(code)).bits);
+      }
     }
   }
 }

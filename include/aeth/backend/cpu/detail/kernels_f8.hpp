@@ -61,20 +61,30 @@ inline void quantize_columns(bf16* codes, Index to_stride, float* scales, X cons
   });
 }
 
+/// Codes of BF16 numbers, in groups as packed panels have them.
+template <class L>
+inline void store_groups(bf16 const* from, e4m3* to, Index size) {
+  for (Index i = 0; i < size; i += f8_group) {
+    e4m3 codes[f8_group];
+    for (Index j = 0; j < f8_group; j += 16) store_codes(L::load(from + i + j), codes + j);
+    for (Index j = 0; j < f8_group; j += 8) std::memcpy(to + i + f8_place(j), codes + j, 8);
+  }
+}
+
 /// w [rows, columns], of one scale, as codes of a packed panel: transposed, pairs of columns interleaved, `width` ≥ rows
 /// places for each. At most matmul_panel rows and f8_block columns.
 template <class L, class X>
 inline void pack_codes(e4m3* to, Index width, X const* w, Index stride, Index rows, Index columns,
                        float scale) {
   bf16 lines[matmul_panel * f8_block];
-  alignas(64) bf16 pairs[matmul_panel * f8_block];
+  alignas(64) bf16 pairs[matmul_panel * f8_block] = {};
   for (Index r = 0; r < rows; ++r)
     for_lanes(columns, [&](Index j, Index n) {
       store_lanes<L>(round_to_e4m3(load_lanes<L>(w + r * stride + j, n) / L::set(scale)),
                      lines + r * f8_block + j, n);
     });
   transpose_pairs<L>(pairs, width, lines, f8_block, rows, columns);
-  for (Index i = 0; i < round_up(columns, Index{2}) * width; i += 16) store_codes(L::load(pairs + i), to + i);
+  store_groups<L>(pairs, to, round_up(columns, Index{2}) * width);
 }
 
 /// The same of w given as [columns, rows].
@@ -90,14 +100,8 @@ inline void pack_codes_transposed(e4m3* to, Index width, X const* w, Index strid
                        lines[part] + j, n);
       });
     store_pairs<L>(lines[0], k + 1 < columns ? lines[1] : nullptr, rows, pairs, bf16());
-    for (Index i = 0; i < 2 * width; i += 16) store_codes(L::load(pairs + i), to + i);
+    store_groups<L>(pairs, to, 2 * width);
   }
-}
-
-/// `size` codes, a multiple of 32.
-template <class L>
-inline void widen_codes_to(bf16* to, e4m3 const* from, Index size) {
-  for (Index i = 0; i < size; i += 32) widen_codes(from + i, to + i);
 }
 
 /// c (+)= part · (row scale · column scale), element by element; the product of the scales is rounded.

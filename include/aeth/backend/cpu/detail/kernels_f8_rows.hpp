@@ -1,6 +1,12 @@
 // not self-contained: included by backend/cpu/kernels.hpp once per level, those of BF16 instructions among them, inside
 // that level's namespace.
 
+/// `size` codes of whole groups of a packed panel as BF16.
+template <class L>
+inline void widen_groups(bf16* to, e4m3 const* from, Index size) {
+  for (Index i = 0; i < size; i += f8_group) widen_codes(from + i, to + i);
+}
+
 /// R rows times V · 16 columns of a packed FP8 panel of `width` columns, for few rows: codes are widened in registers and
 /// not kept. The same arithmetic as by blocks; see matmul_f8.hpp.
 ///
@@ -22,14 +28,14 @@ inline void f8_tile(Index depth, bf16 const* a, Index a_row, float const* a_scal
       for (unsigned v = 0; v < V; ++v) part[r][v] = L::set(0.0f);
     }
     auto const step = [&](bf16 const* left_pairs, Index row) {
-      decltype(P::right(b)) right[V];
+      decltype(P::right(a)) right[V / 2][2];
       AETH_UNROLL
-      for (unsigned v = 0; v < V; ++v) right[v] = P::right(b + v * 32);
+      for (unsigned v = 0; v < V / 2; ++v) P::right(b + v * f8_group, right[v]);
       AETH_UNROLL
       for (unsigned r = 0; r < R; ++r) {
         auto const left = P::left(left_pairs + r * row);
         AETH_UNROLL
-        for (unsigned v = 0; v < V; ++v) part[r][v] = P::add(left, right[v], part[r][v]);
+        for (unsigned v = 0; v < V; ++v) part[r][v] = P::add(left, right[v / 2][v % 2], part[r][v]);
       }
       b += 2 * width;
     };
@@ -64,26 +70,25 @@ inline void f8_rows(Index rows, Index columns, Index depth, bf16 const* a, Index
                     Index a_scale_row, e4m3 const* b, Index width, float const* b_scales, Y* c, Index ldc,
                     bool accumulate) {
   using P = PairProduct;
-  constexpr unsigned vectors = 4;
-  Y edge[2 * 16];
+  Y edge[2 * 32];
   auto const strip = [&]<unsigned R>(Index r, std::integral_constant<unsigned, R>) {
     bf16 const* const left = a + r * a_row;
     float const* const scales = a_scales + r * a_scale_row;
     Y* const to = c + r * ldc;
     Index j = 0;
-    for (; j + vectors * 16 <= columns; j += vectors * 16)
-      f8_tile<L, P, R, vectors>(depth, left, a_row, scales, a_scale_row, b + 2 * j, width, b_scales, to + j,
-                                ldc, accumulate);
-    for (; j + 16 <= columns; j += 16)
-      f8_tile<L, P, R, 1>(depth, left, a_row, scales, a_scale_row, b + 2 * j, width, b_scales, to + j, ldc,
+    for (; j + 64 <= columns; j += 64)
+      f8_tile<L, P, R, 4>(depth, left, a_row, scales, a_scale_row, b + 2 * j, width, b_scales, to + j, ldc,
+                          accumulate);
+    for (; j + 32 <= columns; j += 32)
+      f8_tile<L, P, R, 2>(depth, left, a_row, scales, a_scale_row, b + 2 * j, width, b_scales, to + j, ldc,
                           accumulate);
     if (j == columns) return;
-    for (Index x = 0; x < Index{R} * 16; ++x)
-      edge[x] = accumulate && x % 16 < columns - j ? to[x / 16 * ldc + j + x % 16] : Y();
-    f8_tile<L, P, R, 1>(depth, left, a_row, scales, a_scale_row, b + 2 * j, width, b_scales, edge, Index{16},
+    for (Index x = 0; x < Index{R} * 32; ++x)
+      edge[x] = accumulate && x % 32 < columns - j ? to[x / 32 * ldc + j + x % 32] : Y();
+    f8_tile<L, P, R, 2>(depth, left, a_row, scales, a_scale_row, b + 2 * j, width, b_scales, edge, Index{32},
                         accumulate);
-    for (Index x = 0; x < Index{R} * 16; ++x)
-      if (x % 16 < columns - j) to[x / 16 * ldc + j + x % 16] = edge[x];
+    for (Index x = 0; x < Index{R} * 32; ++x)
+      if (x % 32 < columns - j) to[x / 32 * ldc + j + x % 32] = edge[x];
   };
   Index r = 0;
   for (; r + 2 <= rows; r += 2) strip(r, std::integral_constant<unsigned, 2>());

@@ -161,22 +161,28 @@ inline void store_codes(F32 a, e4m3* to) {
   store_half_codes(a.low, to);
   store_half_codes(a.high, to + 8);
 }
-inline void widen_codes(e4m3 const* from, bf16* to) {
+/// Sixteen words that hold a code in both bytes, as BF16.
+inline __m256i widened_words(__m256i twice) {
   // The eight subnormal magnitudes as BF16, lower and upper bytes.
   __m256i const lower = _mm256_broadcastsi128_si256(
       _mm_setr_epi8(0, 0, -128, -64, 0, 0x20, 0x40, 0x60, 0, 0, 0, 0, 0, 0, 0, 0));
   __m256i const upper = _mm256_broadcastsi128_si256(
       _mm_setr_epi8(0, 0x3B, 0x3B, 0x3B, 0x3C, 0x3C, 0x3C, 0x3C, 0, 0, 0, 0, 0, 0, 0, 0));
-  for (int half = 0; half < 32; half += 16) {
-    __m256i const code = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<__m128i const*>(from + half)));
-    __m256i const size = _mm256_and_si256(code, _mm256_set1_epi16(0x7F));
-    __m256i const normal = _mm256_add_epi16(_mm256_slli_epi16(size, 4), _mm256_set1_epi16(120 << 7));
-    __m256i const subnormal = _mm256_or_si256(_mm256_shuffle_epi8(lower, size),
-                                              _mm256_slli_epi16(_mm256_shuffle_epi8(upper, size), 8));
-    __m256i const is_small = _mm256_cmpgt_epi16(_mm256_set1_epi16(8), size);
-    __m256i const sign = _mm256_slli_epi16(_mm256_xor_si256(code, size), 8);
+  __m256i const size = _mm256_and_si256(twice, _mm256_set1_epi16(0x7F));
+  __m256i const normal = _mm256_add_epi16(_mm256_slli_epi16(size, 4), _mm256_set1_epi16(120 << 7));
+  __m256i const subnormal = _mm256_or_si256(_mm256_shuffle_epi8(lower, size),
+                                            _mm256_slli_epi16(_mm256_shuffle_epi8(upper, size), 8));
+  __m256i const is_small = _mm256_cmpgt_epi16(_mm256_set1_epi16(8), size);
+  __m256i const sign = _mm256_and_si256(twice, _mm256_set1_epi16(-0x8000));
+  return _mm256_or_si256(_mm256_blendv_epi8(normal, subnormal, is_small), sign);
+}
+inline void widen_codes(e4m3 const* from, bf16* to) {
+  for (Index half = 0; half < 32; half += 16) {
+    __m256i const code = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(from + 2 * half));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + half),
-                        _mm256_or_si256(_mm256_blendv_epi8(normal, subnormal, is_small), sign));
+                        widened_words(_mm256_unpacklo_epi8(code, code)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 32 + half),
+                        widened_words(_mm256_unpackhi_epi8(code, code)));
   }
 }
 
@@ -204,10 +210,11 @@ struct PairProduct {
     auto const* const from = reinterpret_cast<__m256i const*>(b);
     return {split(_mm256_loadu_si256(from)), split(_mm256_loadu_si256(from + 1))};
   }
-  static Pairs right(e4m3 const* b) {
-    bf16 wide[32];
+  static void right(e4m3 const* b, Pairs (&pairs)[2]) {
+    bf16 wide[f8_group];
     widen_codes(b, wide);
-    return right(wide);
+    pairs[0] = right(wide);
+    pairs[1] = right(wide + 32);
   }
   static F32 add(Half a, Pairs b, F32 sum) {
     return {_mm256_fmadd_ps(a.even, b.low.even, _mm256_fmadd_ps(a.odd, b.low.odd, sum.low)),

@@ -152,9 +152,9 @@ inline F32 power_of_two_below(F32 a) {
 inline void store_codes(F32 a, e4m3* to) {
   for (int i = 0; i < 16; ++i) to[i] = e4m3(a.v[i]);
 }
-/// Thirty-two codes, none of them NaN, as BF16, which has all their values.
+/// One group of codes of a packed panel (see f8_group), none of them NaN, as BF16 in the order of a BF16 panel.
 inline void widen_codes(e4m3 const* from, bf16* to) {
-  for (int i = 0; i < 32; ++i) to[i] = bf16(static_cast<float>(from[i]));
+  for (Index i = 0; i < f8_group; ++i) to[i] = bf16(static_cast<float>(from[f8_place(i)]));
 }
 
 /// x, or a zero of its sign if it is subnormal.
@@ -196,10 +196,12 @@ struct PairProduct {
     }
     return r;
   }
-  static Pairs right(e4m3 const* b) {
-    bf16 wide[32];
+  /// The pairs of 32 columns in two vectors.
+  static void right(e4m3 const* b, Pairs (&pairs)[2]) {
+    bf16 wide[f8_group];
     widen_codes(b, wide);
-    return right(wide);
+    pairs[0] = right(wide);
+    pairs[1] = right(wide + 32);
   }
   static F32 add(Pairs const& a, Pairs const& b, F32 sum) {
     for (int i = 0; i < 16; ++i)
