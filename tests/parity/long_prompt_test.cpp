@@ -223,9 +223,15 @@ TEST_CASE(
   check_long_prompts<full_rank, Bf16>("full-rank queries, bf16", 0.5);
 }
 
+TEST_CASE(
+    "parity: long prompts have the same bits in any chunks, company, order and number of threads, fp8") {
+  check_long_prompts<low_rank, Fp8>("compressed queries, fp8", 0.8);
+}
+
 TEST_CASE("parity: prompts and decoding have the same bits on every level") {
   check_levels<low_rank, Fp32>();
   check_levels<low_rank, Bf16>();
+  check_levels<low_rank, Fp8>();
 }
 
 TEST_CASE("parity: log-probabilities of long documents equal those of training bit for bit") {
@@ -233,4 +239,5 @@ TEST_CASE("parity: log-probabilities of long documents equal those of training b
   check_log_probabilities<full_rank, Fp32>();
   check_log_probabilities<low_rank, Bf16>();
   check_log_probabilities<full_rank, Bf16>();
+  check_log_probabilities<low_rank, Fp8>();
 }

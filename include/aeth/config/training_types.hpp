@@ -19,6 +19,9 @@ struct TrainingTypes {
 template <class P>
 [[nodiscard]] constexpr TrainingTypes training_types() noexcept {
   constexpr Index weight = sizeof(typename P::Weight);
+  static_assert(
+      weight > 1,
+      "aeth: training_types knows precisions whose products take one type of operands; Fp8 has two");
   return {.master = sizeof(typename P::Master),
           .packed = weight,
           .packed_group = weight == 2 ? 2 : 1,

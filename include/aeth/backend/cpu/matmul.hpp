@@ -1,8 +1,11 @@
 /// Matrix products of the CPU backend: how work is cut into tiles. The arithmetic is in
-/// detail/kernels_matmul.hpp.
+/// detail/kernels_matmul.hpp, that of FP8 operands in matmul_f8.hpp.
 #pragma once
 
+#include <type_traits>
+
 #include "aeth/backend/cpu/cpu.hpp"
+#include "aeth/backend/cpu/matmul_f8.hpp"
 
 namespace aeth {
 
@@ -112,6 +115,14 @@ void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
   });
 }
 
+template <class W>
+Index Cpu::packed_size(Index out, Index in) {
+  if constexpr (std::is_same_v<W, e4m3>)
+    return cpu::F8Layout{out, in}.size();
+  else
+    return round_up(out, Index{16}) * round_up(in, cpu::pair_of<W>);
+}
+
 template <class T, class W>
 void Cpu::pack_weights(MatrixView<T const> w, W* packed) {
   parallel(ceil_div(w.rows, cpu::matmul_panel), [&](Index panel, int) {
@@ -172,12 +183,8 @@ void Cpu::linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Inde
 
 template <class W, class DY, class X, class T>
 void Cpu::linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw) {
-  ArenaScope const scope(scratch_);
-  auto const left = converted<W>(dy);
-  auto const right = converted<W>(x);
-  MatmulJob<W, T> const job{dw.rows,    dw.cols,      dy.rows, {left.data, left.stride, true},
-                            right.data, right.stride, dw.data, dw.stride};
-  matmul(&job, 1, Write::accumulate);
+  Index const all[] = {0, dy.rows};
+  grouped_linear_weight_grad<W>(dy, x, dw, Index{0}, all, Index{1});
 }
 
 template <class X, class Y, class W>
@@ -195,20 +202,24 @@ void Cpu::grouped_linear(MatrixView<X const> x, W const* packed, Index packed_st
 template <class W, class DY, class X, class T>
 void Cpu::grouped_linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw0,
                                      Index weight_stride, Index const* first, Index groups) {
-  ArenaScope const scope(scratch_);
-  auto const left = converted<W>(dy);
-  auto const right = converted<W>(x);
-  auto* const jobs = scratch_.take<MatmulJob<W, T>>(groups);
-  for (Index e = 0; e < groups; ++e)
-    jobs[e] = {dw0.rows,
-               dw0.cols,
-               first[e + 1] - first[e],
-               {left.row(first[e]), left.stride, true},
-               right.row(first[e]),
-               right.stride,
-               dw0.data + e * weight_stride,
-               dw0.stride};
-  matmul(jobs, groups, Write::accumulate);
+  if constexpr (std::is_same_v<W, e4m3>) {
+    weight_grad_f8(dy, x, dw0, weight_stride, first, groups);
+  } else {
+    ArenaScope const scope(scratch_);
+    auto const left = converted<W>(dy);
+    auto const right = converted<W>(x);
+    auto* const jobs = scratch_.take<MatmulJob<W, T>>(groups);
+    for (Index e = 0; e < groups; ++e)
+      jobs[e] = {dw0.rows,
+                 dw0.cols,
+                 first[e + 1] - first[e],
+                 {left.row(first[e]), left.stride, true},
+                 right.row(first[e]),
+                 right.stride,
+                 dw0.data + e * weight_stride,
+                 dw0.stride};
+    matmul(jobs, groups, Write::accumulate);
+  }
 }
 
 }  // namespace aeth
