@@ -39,6 +39,20 @@ struct F8Job;
 struct F8GradientJob;
 }  // namespace cpu
 
+namespace cpu {
+
+inline constexpr Index stream_bytes = Index{1}
+                                      << 20;  ///< of packed weights that a thread reads together, at most
+
+/// Tasks that a thread takes together, of those that read packed panels of so many bytes for few rows each. Their time is
+/// that of reading: one thread reads panels that follow each other in memory, which hardware foresees, and threads meet at
+/// the counter of tasks less often. With 0 bytes, where time goes elsewhere: one.
+[[nodiscard]] inline Index tasks_at_once(Index panel_bytes, Index tasks, Index threads) {
+  return panel_bytes > 0 ? max(Index{1}, min(stream_bytes / panel_bytes, tasks / (4 * threads))) : 1;
+}
+
+}  // namespace cpu
+
 /// Executes operations on the host's cores; one operation at a time, from one caller at a time.
 class Cpu {
  public:

@@ -11,8 +11,6 @@ namespace aeth {
 
 namespace cpu {
 inline constexpr Index task_panels = 8;  ///< most panels of a task that copies columns of A
-inline constexpr Index stream_bytes = Index{1}
-                                      << 20;  ///< of packed weights that a thread reads together, at most
 
 /// How a product is cut. Nothing of it changes a bit.
 struct MatmulTasks {
@@ -42,16 +40,15 @@ struct MatmulTasks {
   }
 };
 
-/// Tasks that a thread takes together. With few rows, the time is that of reading packed panels: one thread then reads
-/// those that follow each other in memory, which hardware foresees, and threads meet at the counter of tasks less often.
+/// Bytes of the largest packed panel if all jobs have few rows, 0 otherwise.
 template <class X, class Y>
-Index tasks_at_once(MatmulJob<X, Y> const* jobs, Index count, Index tasks, Index threads) {
-  Index panel_bytes = 1;
+Index streamed_panel(MatmulJob<X, Y> const* jobs, Index count) {
+  Index bytes = 1;
   for (Index j = 0; j < count; ++j) {
-    if (jobs[j].b_row != 0 || jobs[j].rows >= matmul_ahead_rows) return 1;
-    panel_bytes = max(panel_bytes, jobs[j].depth * matmul_panel * Index{sizeof(X)});
+    if (jobs[j].b_row != 0 || jobs[j].rows >= matmul_ahead_rows) return 0;
+    bytes = max(bytes, jobs[j].depth * matmul_panel * Index{sizeof(X)});
   }
-  return max(Index{1}, min(stream_bytes / panel_bytes, tasks / (4 * threads)));
+  return bytes;
 }
 }  // namespace cpu
 
@@ -81,7 +78,8 @@ void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
   auto const packed_panel = [](MatmulJob<X, Y> const& job, Index column) {
     return job.b + column * round_up(job.depth, cpu::pair_of<X>);
   };
-  Index const total = first_task[count], at_once = cpu::tasks_at_once(jobs, count, total, threads());
+  Index const total = first_task[count],
+              at_once = cpu::tasks_at_once(cpu::streamed_panel(jobs, count), total, threads());
   auto const run_task = [&](Index task, int thread) {
     auto const [j, row, column] = place(task);
     MatmulJob<X, Y> const& job = jobs[j];

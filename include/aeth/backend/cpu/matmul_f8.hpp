@@ -80,19 +80,24 @@ inline constexpr Index f8_gradient_rows = 2 * matmul_group, f8_gradient_columns 
 inline constexpr Index f8_scratch = f8_block * matmul_panel / 2 + 2 * matmul_rows * matmul_panel +
                                     f8_gradient_rows * f8_gradient_columns + matmul_panel + matmul_scratch;
 
-/// Runs `body(job, at)` for every task of several jobs; `tasks_of(job)` says how many it has.
+/// Runs `body(job, at, thread)` for every task of several jobs; `tasks_of(job)` says how many it has, panel_bytes: see
+/// tasks_at_once().
 template <class Job, class TasksOf, class Body>
-void for_tasks(Cpu& cpu, Job const* jobs, Index count, TasksOf const& tasks_of, Body const& body) {
+void for_tasks(Cpu& cpu, Job const* jobs, Index count, Index panel_bytes, TasksOf const& tasks_of,
+               Body const& body) {
   Index* const first = cpu.scratch().take<Index>(count + 1);
   first[0] = 0;
   for (Index j = 0; j < count; ++j) first[j + 1] = first[j] + tasks_of(jobs[j]);
-  cpu.parallel(first[count], [&](Index task, int thread) {
-    Index low = 0;
-    for (Index high = count; high - low > 1;) {
-      Index const middle = (low + high) / 2;
-      (first[middle] <= task ? low : high) = middle;
+  Index const total = first[count], at_once = tasks_at_once(panel_bytes, total, cpu.threads());
+  cpu.parallel(ceil_div(total, at_once), [&](Index part, int thread) {
+    for (Index task = part * at_once; task < min((part + 1) * at_once, total); ++task) {
+      Index low = 0;
+      for (Index high = count; high - low > 1;) {
+        Index const middle = (low + high) / 2;
+        (first[middle] <= task ? low : high) = middle;
+      }
+      body(jobs[low], task - first[low], thread);
     }
-    body(jobs[low], task - first[low], thread);
   });
 }
 
@@ -200,7 +205,12 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
   auto const tasks = [&](cpu::F8Job<Y> const& job) {
     return row_tiles(job) * ceil_div(job.columns, cpu::matmul_panel);
   };
-  cpu::for_tasks(*this, jobs, count, tasks, [&](cpu::F8Job<Y> const& job, Index at, int thread) {
+  Index panel_bytes = 1;
+  for (Index j = 0; j < count; ++j)
+    panel_bytes = jobs[j].rows <= cpu::f8_few_rows && panel_bytes > 0
+                      ? max(panel_bytes, jobs[j].depth * cpu::matmul_panel)
+                      : 0;
+  cpu::for_tasks(*this, jobs, count, panel_bytes, tasks, [&](cpu::F8Job<Y> const& job, Index at, int thread) {
     cpu::F8Layout const layout{job.columns, job.depth};
     Index const row = at % row_tiles(job) * cpu::matmul_rows, panel = at / row_tiles(job),
                 column = panel * cpu::matmul_panel, height = min(cpu::matmul_rows, job.rows - row),
@@ -253,7 +263,7 @@ inline void Cpu::weight_grad_f8(cpu::F8GradientJob const* jobs, Index count) {
   auto const tasks = [&](cpu::F8GradientJob const& job) {
     return job.depth > 0 ? row_tiles(job) * ceil_div(job.columns, tile_columns) : 0;
   };
-  cpu::for_tasks(*this, jobs, count, tasks, [&](cpu::F8GradientJob const& job, Index at, int thread) {
+  cpu::for_tasks(*this, jobs, count, 0, tasks, [&](cpu::F8GradientJob const& job, Index at, int thread) {
     Index const row = at % row_tiles(job) * tile_rows, column = at / row_tiles(job) * tile_columns,
                 height = min(tile_rows, job.rows - row), width = min(tile_columns, job.columns - column);
     Arena& arena = thread_scratch_[to_size(thread)];
