@@ -7,10 +7,8 @@ set -u
 train=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/text"
-for i in $(seq 1 30); do
-  for j in $(seq 1 60); do echo "int value_${i}_$j = $((i * j)) + function_$i($j);"; done >"$work/text/part_$i.h"
-done
+. "$(cd "$(dirname "$0")" && pwd)/../support/training_text.sh"
+training_text "$work/text"
 arguments=(--data "$work/text" --steps 150 --batch 2 --length 32 --validation 0.2 --save-every 3)
 failures=0
 

@@ -33,6 +33,14 @@ template <std::uint32_t mantissa, std::uint32_t bias, std::uint32_t largest>
   return code < largest ? code : largest;
 }
 
+/// Sign and code of any value: f8_code, or 0x7F for NaN.
+template <std::uint32_t mantissa, std::uint32_t bias, std::uint32_t largest>
+[[nodiscard]] constexpr std::uint8_t f8_bits(float value) noexcept {
+  std::uint32_t const word = std::bit_cast<std::uint32_t>(value), magnitude = word & 0x7FFFFFFFu;
+  if (magnitude > 0x7F800000u) return 0x7F;
+  return static_cast<std::uint8_t>((word >> 24 & 0x80u) | f8_code<mantissa, bias, largest>(magnitude));
+}
+
 }  // namespace detail
 
 /// 1 sign, 4 exponent (bias 7), 3 mantissa bits; no infinities, largest value 448. Storage only: it widens to
@@ -44,12 +52,7 @@ struct e4m3 {
 
   constexpr e4m3() = default;
   /// Rounds to nearest, ties to even; beyond 448, infinities too, it saturates; NaN becomes 0x7F.
-  explicit constexpr e4m3(float value) noexcept {
-    std::uint32_t const word = std::bit_cast<std::uint32_t>(value), magnitude = word & 0x7FFFFFFFu;
-    std::uint32_t code = 0x7F;
-    if (magnitude <= 0x7F800000u) code = (word >> 24 & 0x80u) | detail::f8_code<3, 7, 0x7E>(magnitude);
-    bits = static_cast<std::uint8_t>(code);
-  }
+  explicit constexpr e4m3(float value) noexcept : bits(detail::f8_bits<3, 7, 0x7E>(value)) {}
   explicit constexpr operator float() const noexcept {
     std::uint32_t const sign = static_cast<std::uint32_t>(bits & 0x80u) << 24, code = bits & 0x7Fu;
     if (code == 0x7F) return std::bit_cast<float>(sign | 0x7FC00000u);
@@ -69,12 +72,7 @@ struct e5m2 {
 
   constexpr e5m2() = default;
   /// Rounds to nearest, ties to even; beyond 57344, infinities too, it saturates; NaN becomes 0x7F.
-  explicit constexpr e5m2(float value) noexcept {
-    std::uint32_t const word = std::bit_cast<std::uint32_t>(value), magnitude = word & 0x7FFFFFFFu;
-    std::uint32_t code = 0x7F;
-    if (magnitude <= 0x7F800000u) code = (word >> 24 & 0x80u) | detail::f8_code<2, 15, 0x7B>(magnitude);
-    bits = static_cast<std::uint8_t>(code);
-  }
+  explicit constexpr e5m2(float value) noexcept : bits(detail::f8_bits<2, 15, 0x7B>(value)) {}
   explicit constexpr operator float() const noexcept {
     return static_cast<float>(f16{static_cast<std::uint16_t>(bits << 8)});
   }
