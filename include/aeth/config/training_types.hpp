@@ -15,13 +15,11 @@ struct TrainingTypes {
   Index moments = 2;       ///< of the optimizer, per weight
 };
 
-/// The types of a precision policy of `numeric/precision.hpp`.
+/// The types of a precision policy of `numeric/precision.hpp` whose products all take operands of one type.
 template <class P>
+  requires(sizeof(typename P::Weight) > 1)
 [[nodiscard]] constexpr TrainingTypes training_types() noexcept {
   constexpr Index weight = sizeof(typename P::Weight);
-  static_assert(
-      weight > 1,
-      "aeth: training_types knows precisions whose products take one type of operands; Fp8 has two");
   return {.master = sizeof(typename P::Master),
           .packed = weight,
           .packed_group = weight == 2 ? 2 : 1,

@@ -14,6 +14,7 @@
 #include "aeth/nn/linear.hpp"
 #include "aeth/nn/rms_norm.hpp"
 #include "aeth/nn/rotary.hpp"
+#include "aeth/numeric/f8.hpp"
 #include "aeth/ops/attention.hpp"
 #include "aeth/ops/elementwise.hpp"
 

@@ -146,14 +146,14 @@ inline F32 power_of_two_below(F32 a) {
 inline void store_half_codes(__m256 a, e4m3* to) {
   __m256i const word = _mm256_castps_si256(a), size = _mm256_and_si256(word, _mm256_set1_epi32(0x7FFFFFFF));
   // As in e4m3's constructor: below 2^-6 codes count units of 2^-9.
-  __m256i const small = _mm256_sub_epi32(
+  __m256i const tiny = _mm256_sub_epi32(
       _mm256_castps_si256(_mm256_add_ps(_mm256_castsi256_ps(size), _mm256_set1_ps(16384.0f))),
       _mm256_set1_epi32(0x46800000));
   __m256i const large = _mm256_min_epu32(
       _mm256_sub_epi32(_mm256_srli_epi32(size, 20), _mm256_set1_epi32(120 << 3)), _mm256_set1_epi32(0x7F));
-  __m256i const is_small = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x3C800000), size);
+  __m256i const is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x3C800000), size);
   __m256i const sign = _mm256_and_si256(_mm256_srli_epi32(word, 24), _mm256_set1_epi32(0x80));
-  __m256i const code = _mm256_or_si256(_mm256_blendv_epi8(large, small, is_small), sign);
+  __m256i const code = _mm256_or_si256(_mm256_blendv_epi8(large, tiny, is_tiny), sign);
   __m128i const words = _mm_packus_epi32(_mm256_castsi256_si128(code), _mm256_extracti128_si256(code, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
 }
@@ -172,9 +172,9 @@ inline __m256i widened_words(__m256i twice) {
   __m256i const normal = _mm256_add_epi16(_mm256_slli_epi16(size, 4), _mm256_set1_epi16(120 << 7));
   __m256i const subnormal = _mm256_or_si256(_mm256_shuffle_epi8(lower, size),
                                             _mm256_slli_epi16(_mm256_shuffle_epi8(upper, size), 8));
-  __m256i const is_small = _mm256_cmpgt_epi16(_mm256_set1_epi16(8), size);
+  __m256i const is_tiny = _mm256_cmpgt_epi16(_mm256_set1_epi16(8), size);
   __m256i const sign = _mm256_and_si256(twice, _mm256_set1_epi16(-0x8000));
-  return _mm256_or_si256(_mm256_blendv_epi8(normal, subnormal, is_small), sign);
+  return _mm256_or_si256(_mm256_blendv_epi8(normal, subnormal, is_tiny), sign);
 }
 inline void widen_codes(e4m3 const* from, bf16* to) {
   for (Index half = 0; half < 32; half += 16) {

@@ -126,16 +126,16 @@ inline F32 power_of_two_below(F32 a) {
 inline void store_codes(F32 a, e4m3* to) {
   __m512i const word = _mm512_castps_si512(a.v), size = _mm512_and_epi32(word, _mm512_set1_epi32(0x7FFFFFFF));
   // As in e4m3's constructor: below 2^-6 codes count units of 2^-9.
-  __m512i const small = _mm512_sub_epi32(
+  __m512i const tiny = _mm512_sub_epi32(
       _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(size), _mm512_set1_ps(16384.0f))),
       _mm512_set1_epi32(0x46800000));
   __m512i const large = _mm512_maskz_min_epu32(
       all_lanes, _mm512_sub_epi32(_mm512_maskz_srli_epi32(all_lanes, size, 20), _mm512_set1_epi32(120 << 3)),
       _mm512_set1_epi32(0x7F));
-  __mmask16 const is_small = _mm512_cmp_epi32_mask(size, _mm512_set1_epi32(0x3C800000), _MM_CMPINT_LT);
+  __mmask16 const is_tiny = _mm512_cmp_epi32_mask(size, _mm512_set1_epi32(0x3C800000), _MM_CMPINT_LT);
   __m512i const sign =
       _mm512_and_epi32(_mm512_maskz_srli_epi32(all_lanes, word, 24), _mm512_set1_epi32(0x80));
-  __m512i const code = _mm512_or_epi32(_mm512_mask_blend_epi32(is_small, large, small), sign);
+  __m512i const code = _mm512_or_epi32(_mm512_mask_blend_epi32(is_tiny, large, tiny), sign);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_maskz_cvtepi32_epi8(all_lanes, code));
 }
 /// Thirty-two words that hold a code in both bytes, as BF16.
@@ -145,8 +145,8 @@ inline __m512i widened_words(__m512i twice) {
   constexpr __mmask32 all = 0xFFFFFFFF;
   __m512i const size = _mm512_and_si512(twice, _mm512_set1_epi16(0x7F));
   __m512i const normal = _mm512_add_epi16(_mm512_maskz_slli_epi16(all, size, 4), _mm512_set1_epi16(120 << 7));
-  __mmask32 const is_small = _mm512_cmp_epi16_mask(size, _mm512_set1_epi16(8), _MM_CMPINT_LT);
-  __m512i const value = _mm512_mask_permutexvar_epi16(normal, is_small, size, _mm512_loadu_si512(subnormals));
+  __mmask32 const is_tiny = _mm512_cmp_epi16_mask(size, _mm512_set1_epi16(8), _MM_CMPINT_LT);
+  __m512i const value = _mm512_mask_permutexvar_epi16(normal, is_tiny, size, _mm512_loadu_si512(subnormals));
   return _mm512_or_si512(value, _mm512_and_si512(twice, _mm512_set1_epi16(-0x8000)));
 }
 inline void widened_codes(e4m3 const* from, __m512i (&to)[2]) {
