@@ -32,7 +32,7 @@ using aeth::Index;
 using aeth::to_size;
 
 constexpr char usage[] =
-    "aeth_inference MODEL PRECISION FILE.gguf   MODEL mini, peer or peer_a; PRECISION fp32 or bf16\n"
+    "aeth_inference MODEL PRECISION FILE.gguf   MODEL mini, peer or peer_a; PRECISION fp32, bf16 or fp8\n"
     "  --cache FORM    latent or expanded: what is kept of past tokens (latent)\n"
     "  --capacity N    tokens that the cache has room for (4096)\n"
     "  --threads N     (all cores)\n"

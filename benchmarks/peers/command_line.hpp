@@ -74,6 +74,7 @@ template <class Body>
 void with_precision(std::string const& name, Body const& body) {
   if (name == "fp32") return body.template operator()<aeth::Fp32>();
   if (name == "bf16") return body.template operator()<aeth::Bf16>();
+  if (name == "fp8") return body.template operator()<aeth::Fp8>();
   throw std::invalid_argument("there is no precision " + name);
 }
 

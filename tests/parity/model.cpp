@@ -206,6 +206,7 @@ TEST_CASE("parity: a training step has the same bits on every level and number o
   check_levels_and_threads<test::v3_mtp_tiny, Fp32>();
   check_levels_and_threads<test::odd_v3, Fp32>();
   check_levels_and_threads<test::odd_v3, Bf16>();
+  check_levels_and_threads<test::odd_v3, Fp8>();
 }
 
 TEST_CASE("parity: gradients do not depend on how a batch is cut into micro-batches") {
@@ -218,6 +219,7 @@ TEST_CASE("parity: a sequence has the same bits in any company") {
   check_company<test::v3_mtp_tiny, Fp32>();
   check_company<test::odd_v3, Fp32>();
   check_company<test::odd_v3, Bf16>();
+  check_company<test::odd_v3, Fp8>();
 }
 
 TEST_CASE("parity: Cpu against CpuReference, whole models in double") {

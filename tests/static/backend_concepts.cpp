@@ -78,9 +78,11 @@ struct SquaresInFloat : CpuReference {
 static_assert(Backend<Cpu>);
 static_assert(Backend<Cpu, Fp64>);
 static_assert(Backend<Cpu, Bf16>);
+static_assert(Backend<Cpu, Fp8>);
 static_assert(Backend<CpuReference>);
 static_assert(Backend<CpuReference, Fp64>);
 static_assert(Backend<CpuReference, Bf16>);
+static_assert(!Backend<CpuReference, Fp8>);  // it has no products of codes
 static_assert(!Backend<int>);
 static_assert(!Backend<Cpu const>);
 

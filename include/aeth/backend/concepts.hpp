@@ -36,7 +36,9 @@ struct Operands {
   T const* ct = nullptr;                   ///< tables
   typename P::Weight* w = nullptr;         ///< packed weights, written
   typename P::Weight const* cw = nullptr;  ///< packed weights, read
-  T scalar{};                              ///< a scale
+  typename P::WideWeight* wide = nullptr;  ///< packed weights of the wider type, written
+  typename P::WideWeight const* cwide = nullptr;
+  T scalar{};  ///< a scale
   double weight = 0;
   Index n = 0;
   Index const* first = nullptr;
@@ -65,11 +67,21 @@ concept HasParallel = requires(B& b, archetype::Task task) {
 template <class B, class P>
 concept HasPackedWeights = requires(B& b, archetype::Operands<P>& o) {
   { B::template packed_size<typename P::Weight>(o.n, o.n) } -> std::same_as<Index>;
+  { B::template packed_size<typename P::WideWeight>(o.n, o.n) } -> std::same_as<Index>;
   { B::template packed_size<typename P::Exact>(o.n, o.n) } -> std::same_as<Index>;
   b.pack_weights(o.xt, o.w);
+  b.pack_weights(o.xt, o.wide);
   b.pack_weights(o.xt, o.t);
   b.pack_transposed(o.xt, o.w);
+  b.pack_transposed(o.xt, o.wide);
   b.pack_transposed(o.xt, o.t);
+};
+
+/// For weights in FP8: their values in the wider type, which the absorbed form of attention takes.
+template <class B, class P>
+concept HasWidePacking =
+    !std::same_as<typename P::Weight, e4m3> || requires(B & b, archetype::Operands<P>& o) {
+  b.pack_from_f8(o.xt, o.n, o.n, o.wide, true);
 };
 
 /// y = x · wᵀ from and to either storage, and the weight's gradient.
@@ -79,12 +91,15 @@ concept SupportsLinear = requires(B& b, archetype::Operands<P>& o) {
   b.linear(o.x, o.cw, o.yt, o.write);
   b.linear(o.xt, o.cw, o.y, o.write);
   b.linear(o.xt, o.cw, o.yt, o.write);
+  b.linear(o.x, o.cwide, o.yt, o.write);
+  b.linear(o.xt, o.cwide, o.yt, o.write);
   b.linear(o.xt, o.ct, o.yt, o.write);
   b.linear(o.x, o.ct, o.yt, o.write);
-  b.linear_per_head(o.n, o.x, o.n, o.n, o.cw, o.n, o.n, o.yt, o.n);
-  b.linear_per_head(o.n, o.xt, o.n, o.n, o.cw, o.n, o.n, o.y, o.n);
+  b.linear_per_head(o.n, o.x, o.n, o.n, o.cwide, o.n, o.n, o.yt, o.n);
+  b.linear_per_head(o.n, o.xt, o.n, o.n, o.cwide, o.n, o.n, o.y, o.n);
   b.template linear_weight_grad<typename P::Weight>(o.x, o.x, o.yt);
   b.template linear_weight_grad<typename P::Weight>(o.xt, o.x, o.yt);
+  b.template linear_weight_grad<typename P::WideWeight>(o.xt, o.x, o.yt);
   b.template linear_weight_grad<typename P::Exact>(o.xt, o.x, o.yt);
 };
 
@@ -175,9 +190,9 @@ concept SupportsUpdate = requires(B& b, archetype::Operands<P>& o) {
 
 /// What dense layers need.
 template <class B, class P>
-concept SupportsDenseLayers = HasPackedWeights<B, P> && SupportsLinear<B, P> && SupportsRmsNorm<B, P> &&
-    SupportsRotation<B, P> && SupportsSwiglu<B, P> && SupportsAddition<B, P> && SupportsEmbedding<B, P> &&
-    SupportsAttention<B, P> && SupportsLatentAttention<B, P>;
+concept SupportsDenseLayers = HasPackedWeights<B, P> && HasWidePacking<B, P> && SupportsLinear<B, P> &&
+    SupportsRmsNorm<B, P> && SupportsRotation<B, P> && SupportsSwiglu<B, P> && SupportsAddition<B, P> &&
+    SupportsEmbedding<B, P> && SupportsAttention<B, P> && SupportsLatentAttention<B, P>;
 
 /// What layers with experts need beside that.
 template <class B, class P>

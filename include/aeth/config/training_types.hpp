@@ -15,8 +15,9 @@ struct TrainingTypes {
   Index moments = 2;       ///< of the optimizer, per weight
 };
 
-/// The types of a precision policy of `numeric/precision.hpp`.
+/// The types of a precision policy of `numeric/precision.hpp` whose products all take operands of one type.
 template <class P>
+  requires(sizeof(typename P::Weight) > 1)
 [[nodiscard]] constexpr TrainingTypes training_types() noexcept {
   constexpr Index weight = sizeof(typename P::Weight);
   return {.master = sizeof(typename P::Master),

@@ -57,8 +57,10 @@ class Model {
   using Exact = typename P::Exact;
   using Activation = typename P::Activation;
   using Weight = typename P::Weight;
+  using WideWeight = typename P::WideWeight;
   using Block = nn::Block<nn::block_config(C), P, B>;
   using Mtp = nn::Mtp<nn::block_config(C), P, B>;
+  using Head = nn::Linear<P, B, WideWeight>;
 
   static constexpr ModelConfig config = C;
 
@@ -201,7 +203,7 @@ class Model {
   [[nodiscard]] std::deque<Mtp> const& mtp() const { return mtp_; }
   [[nodiscard]] nn::Parameter<Master> const& embedding() const { return embedding_; }
   [[nodiscard]] nn::RmsNorm<P, B> const& final_norm() const { return final_norm_; }
-  [[nodiscard]] nn::Linear<P, B> const& head() const { return head_; }
+  [[nodiscard]] Head const& head() const { return head_; }
 
   /// Rotary tables that reach at least `positions`; throws ShapeError past C.max_context.
   [[nodiscard]] nn::RotaryTable<Exact> const& rotary(Index positions) const {
@@ -250,6 +252,7 @@ class Model {
   template <class Visit>
   void for_each_packed(Visit const& visit) {
     for (auto* const w : packed_weights_) visit(*w);
+    for (auto* const w : packed_wide_) visit(*w);
     for (auto* const w : packed_exact_) visit(*w);
   }
   /// Lists them once: walking through the layers is compiled for one visitor only.
@@ -257,6 +260,8 @@ class Model {
     auto const add = [this]<class W>(nn::PackedWeights<Master, W>& w) {
       if constexpr (std::is_same_v<W, Weight>)
         packed_weights_.push_back(&w);
+      else if constexpr (std::is_same_v<W, WideWeight>)
+        packed_wide_.push_back(&w);
       else
         packed_exact_.push_back(&w);
     };
@@ -283,13 +288,14 @@ class Model {
   nn::Parameter<Master> embedding_{C.vocab_size, C.dim, nn::ParameterKind::embedding};
   std::deque<Block> blocks_;  // a deque: layers hold pointers into themselves and must not move
   nn::RmsNorm<P, B> final_norm_{C.dim, C.norm_eps};
-  nn::Linear<P, B> head_{C.vocab_size, C.dim};
+  Head head_{C.vocab_size, C.dim};
   std::deque<Mtp> mtp_;
   std::vector<ParameterInfo> parameters_;
   std::vector<std::string> bias_names_;
   Buffer<Master> weights_, gradients_;
   std::vector<nn::PackedWeights<Master, Weight>*> packed_weights_;
-  std::vector<nn::PackedWeights<Master, Exact>*> packed_exact_;  ///< routers' where Weight is narrower
+  std::vector<nn::PackedWeights<Master, WideWeight>*> packed_wide_;  ///< where Weight is narrower
+  std::vector<nn::PackedWeights<Master, Exact>*> packed_exact_;      ///< routers' where Weight is narrower
   Buffer<std::byte> packed_, packed_backward_;
   Buffer<Exact> biases_;
   Index bias_layers_ = 0;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "aeth/config/model_config.hpp"
@@ -13,6 +14,7 @@
 #include "aeth/nn/linear.hpp"
 #include "aeth/nn/rms_norm.hpp"
 #include "aeth/nn/rotary.hpp"
+#include "aeth/numeric/f8.hpp"
 #include "aeth/ops/attention.hpp"
 #include "aeth/ops/elementwise.hpp"
 
@@ -67,7 +69,7 @@ class Mla {
  public:
   using A = typename P::Activation;
   using T = typename P::Exact;
-  using W = typename P::Weight;
+  using Wide = typename P::WideWeight;
   using Context = MlaContext<C, P>;
 
   static constexpr AttentionShape shape{C.heads, C.nope_dim, C.rope_dim, C.v_dim};
@@ -214,9 +216,19 @@ class Mla {
   Linear<P, B> o_{D, C.heads* C.v_dim};
   /// W_uk and W_uv of each head, for the absorbed form.
   static constexpr Index head_size = Index{C.nope_dim + C.v_dim} * C.kv_rank;
-  PackedWeights<T, W> key_up_{C.kv_rank, C.nope_dim, C.heads, head_size, nullptr, 0, true};
-  PackedWeights<T, W> value_up_{C.v_dim,   C.kv_rank, C.heads,
-                                head_size, nullptr,   Index{C.nope_dim} * C.kv_rank};
+  static constexpr bool from_f8 = std::is_same_v<typename P::Weight, e4m3>;
+  PackedWeights<T, Wide> key_up_{.out = C.kv_rank,
+                                 .in = C.nope_dim,
+                                 .copies = C.heads,
+                                 .source_stride = head_size,
+                                 .transposed = true,
+                                 .from_f8 = from_f8};
+  PackedWeights<T, Wide> value_up_{.out = C.v_dim,
+                                   .in = C.kv_rank,
+                                   .copies = C.heads,
+                                   .source_stride = head_size,
+                                   .source_offset = Index{C.nope_dim} * C.kv_rank,
+                                   .from_f8 = from_f8};
   T scale_ = static_cast<T>(softmax_scale(C));
 };
 

@@ -104,7 +104,7 @@ class Mtp {
  private:
   RmsNorm<P, B> embedding_norm_{C.dim, C.norm_eps};
   RmsNorm<P, B> state_norm_{C.dim, C.norm_eps};
-  Linear<P, B> eh_proj_{C.dim, 2 * C.dim};
+  Linear<P, B, typename P::WideWeight> eh_proj_{C.dim, 2 * C.dim};
   Block<C, P, B> block_;
   RmsNorm<P, B> out_norm_{C.dim, C.norm_eps};
 };

@@ -30,6 +30,12 @@ struct Parameter {
   [[nodiscard]] MatrixView<T> gradient_matrix() const { return {gradient, rows, cols}; }
 };
 
+/// Packs rows of a matrix as its FP8 codes represent them.
+template <class B, class T, class W>
+concept HasF8Rounding = requires(B& b, MatrixView<T const> w, Index row, W* packed) {
+  b.pack_from_f8(w, row, row, packed, true);
+};
+
 /// The panel form of one or several equal weight matrices, which matrix products read. Owned by the model,
 /// refreshed by `Model::prepare` whenever weights have changed. W is the type in which products take their operands.
 template <class T, class W>
@@ -42,6 +48,7 @@ struct PackedWeights {
   Index source_offset = 0;
   bool transposed = false;  ///< sources are [in, out] and not [out, in]
   bool training = false;    ///< only models with gradients have it
+  bool from_f8 = false;     ///< values are those of the codes that products in FP8 would take
   W* data = nullptr;
   Index stride = 0;  ///< elements from one packed matrix to the next
 
@@ -54,6 +61,10 @@ struct PackedWeights {
   void pack(B& backend, Index copy) const {
     T const* const from = first->weight + source_offset + copy * source_stride;
     W* const to = data + copy * stride;
+    if constexpr (HasF8Rounding<B, T, W>)
+      if (from_f8)
+        return backend.pack_from_f8(first->matrix(), (source_offset + copy * source_stride) / first->cols,
+                                    transposed ? in : out, to, transposed);
     if (transposed)
       backend.pack_transposed(MatrixView<T const>(from, in, out), to);
     else

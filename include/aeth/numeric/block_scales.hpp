@@ -47,7 +47,7 @@ namespace detail {
 
 }  // namespace detail
 
-/// The scale of a block: largest / 448, or the next power of two above it; 1 for a block of zeros.
+/// The scale of a block whose largest magnitude is given: largest / 448, or the next power of two above it; 1 for a block of zeros.
 ///
 /// Where a block came from codes, rounding may have moved its largest value, so of the scales that could have made
 /// it one that gives every value back is preferred: then quantising what was read from a checkpoint gives the
@@ -55,8 +55,8 @@ namespace detail {
 /// small, or so coarse, that several scales give back all of their values.
 ///
 /// cost     reads the block twice, up to five times more where the first scale is not exact
-[[nodiscard]] inline float block_scale(MatrixView<float const> block, ScaleForm form) noexcept {
-  float const largest = detail::largest_magnitude(block);
+[[nodiscard]] inline float block_scale(MatrixView<float const> block, float largest,
+                                       ScaleForm form) noexcept {
   if (largest == 0.0f) return 1.0f;
   float const scale = (max)(largest / e4m3::largest, 0x1p-126f);
   if (form == ScaleForm::power_of_two) {
@@ -71,6 +71,9 @@ namespace detail {
     if (detail::is_exact(block, candidate)) return candidate;
   }
   return scale;
+}
+[[nodiscard]] inline float block_scale(MatrixView<float const> block, ScaleForm form) noexcept {
+  return block_scale(block, detail::largest_magnitude(block), form);
 }
 
 /// The scales [⌈I/128⌉] of a strip w [at most 128, I]; padding beyond the edges of a matrix counts as zero.

@@ -6,14 +6,17 @@
 #include <type_traits>
 
 #include "aeth/numeric/bf16.hpp"
+#include "aeth/numeric/f8.hpp"
 
 namespace aeth {
 
 /// IEEE single for everything.
 struct Fp32 {
   static constexpr std::string_view name = "fp32";
-  using Master = float;       ///< weights as the optimizer sees them, gradients, moments
-  using Weight = float;       ///< weights as matrix products see them
+  using Master = float;  ///< weights as the optimizer sees them, gradients, moments
+  using Weight = float;  ///< weights as matrix products see them
+  using WideWeight =
+      float;  ///< the same for the output head, MTP's projection and the absorbed form of attention
   using Activation = float;   ///< inputs and outputs of matrix products, and their gradients
   using Accumulator = float;  ///< sums of products
   using Exact = float;        ///< embeddings, residual stream, norms, router, softmax, loss: never narrowed
@@ -24,6 +27,7 @@ struct Fp64 {
   static constexpr std::string_view name = "fp64";
   using Master = double;
   using Weight = double;
+  using WideWeight = double;
   using Activation = double;
   using Accumulator = double;
   using Exact = double;
@@ -36,6 +40,23 @@ struct Bf16 {
   static constexpr std::string_view name = "bf16";
   using Master = float;
   using Weight = bf16;
+  using WideWeight = bf16;
+  using Activation = bf16;
+  using Accumulator = float;
+  using Exact = float;
+};
+
+/// Products of the linear layers in attention, feed-forward layers and experts take operands of E4M3 with a scale per
+/// tile, forward and backward; their results, and all else of Bf16, stay BF16 or FP32: attention, the output head, MTP's
+/// projection, embedding, router, norms. What a product does exactly is said in backend/cpu/matmul_f8.hpp.
+///
+/// source   DeepSeek-V3, arXiv:2412.19437, §3.3.1 and figure 6. The absorbed form of attention widens the codes of its
+///          weights to BF16, as that model's inference code does
+struct Fp8 {
+  static constexpr std::string_view name = "fp8";
+  using Master = float;
+  using Weight = e4m3;
+  using WideWeight = bf16;
   using Activation = bf16;
   using Accumulator = float;
   using Exact = float;
@@ -44,9 +65,12 @@ struct Bf16 {
 template <class T>
 concept StorageType = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, bf16>;
 
+template <class T>
+concept OperandType = StorageType<T> || std::same_as<T, e4m3>;
+
 template <class P>
-concept HasStorageTypes =
-    StorageType<typename P::Master> && StorageType<typename P::Weight> && StorageType<typename P::Activation>;
+concept HasStorageTypes = StorageType<typename P::Master> && OperandType<typename P::Weight> &&
+    StorageType<typename P::WideWeight> && StorageType<typename P::Activation>;
 
 template <class P>
 concept HasAccumulator = std::floating_point<typename P::Accumulator> &&

@@ -32,6 +32,27 @@ struct MatmulJob {
   Index c_row = 0;
 };
 
+namespace cpu {
+struct F8Left;
+template <class Y>
+struct F8Job;
+struct F8GradientJob;
+}  // namespace cpu
+
+namespace cpu {
+
+inline constexpr Index stream_bytes = Index{1}
+                                      << 20;  ///< of packed weights that a thread reads together, at most
+
+/// Tasks that a thread takes together, of those that read packed panels of so many bytes for few rows each. Their time is
+/// that of reading: one thread reads panels that follow each other in memory, which hardware foresees, and threads meet at
+/// the counter of tasks less often. With 0 bytes, where time goes elsewhere: one.
+[[nodiscard]] inline Index tasks_at_once(Index panel_bytes, Index tasks, Index threads) {
+  return panel_bytes > 0 ? max(Index{1}, min(stream_bytes / panel_bytes, tasks / (4 * threads))) : 1;
+}
+
+}  // namespace cpu
+
 /// Executes operations on the host's cores; one operation at a time, from one caller at a time.
 class Cpu {
  public:
@@ -57,7 +78,8 @@ class Cpu {
 
   // --- matrix products: matmul.hpp ---
   //
-  // W is the type that products take their operands in: T itself, or bf16, to which both are rounded on the way.
+  // W is the type that products take their operands in: T itself, or bf16 or e4m3, to which both are rounded on the
+  // way; how with e4m3, is said in matmul_f8.hpp.
 
   /// C (+)= A · B for a group of products, each element one fused multiply-add chain over k.
   template <class X, class Y>
@@ -65,9 +87,7 @@ class Cpu {
 
   /// Elements that `pack_weights` writes for a [out, in] matrix.
   template <class W>
-  [[nodiscard]] static Index packed_size(Index out, Index in) {
-    return round_up(out, Index{16}) * round_up(in, cpu::pair_of<W>);
-  }
+  [[nodiscard]] static Index packed_size(Index out, Index in);
 
   /// Reorders w [out, in] into column panels for y = x · wᵀ.
   template <class T, class W>
@@ -75,10 +95,18 @@ class Cpu {
   /// The same for y = x · w with w [in, out]; packed_size(out, in) elements.
   template <class T, class W>
   void pack_transposed(MatrixView<T const> w, W* packed);
+  /// Rows of w as the codes of FP8 products of all of w represent them: packed as y = x · wᵀ reads them, or,
+  /// `transposed`, y = x · w.
+  template <class W>
+  void pack_from_f8(MatrixView<float const> w, Index row, Index rows, W* packed, bool transposed);
+  void pack_weights(MatrixView<float const> w, e4m3* packed);
+  void pack_transposed(MatrixView<float const> w, e4m3* packed);
 
   /// y [T,out] (+)= x [T,in] · wᵀ, w packed.
   template <class X, class Y, class W>
   void linear(MatrixView<X const> x, W const* packed, MatrixView<Y> y, Write write = Write::overwrite);
+  template <class X, class Y>
+  void linear(MatrixView<X const> x, e4m3 const* packed, MatrixView<Y> y, Write write = Write::overwrite);
 
   /// One such product per head: of x's columns from h · x_step and the h-th packed weight [out, in], `packed_stride`
   /// elements apart, to y's columns from h · y_step. Columns of y between them keep what they hold.
@@ -94,6 +122,9 @@ class Cpu {
   /// `weight_stride` (packed: `packed_stride`) elements apart.
   template <class X, class Y, class W>
   void grouped_linear(MatrixView<X const> x, W const* packed, Index packed_stride, Index const* first,
+                      Index groups, MatrixView<Y> y);
+  template <class X, class Y>
+  void grouped_linear(MatrixView<X const> x, e4m3 const* packed, Index packed_stride, Index const* first,
                       Index groups, MatrixView<Y> y);
   template <class W, class DY, class X, class T>
   void grouped_linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw0,
@@ -221,6 +252,20 @@ class Cpu {
   template <class X, class T>
   void latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan const& span,
                         MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o);
+
+  // matmul_f8.hpp; quantised operands lie in scratch.
+  [[nodiscard]] float f8_scale(MatrixView<float const> block) const;
+  void pack_f8(MatrixView<float const> w, e4m3* packed, bool transposed);
+  template <class X>
+  cpu::F8Left quantized_rows(MatrixView<X const> x);
+  template <class X>
+  cpu::F8Left quantized_columns(MatrixView<X const> x, Index const* first, Index groups);
+  template <class Y>
+  void matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write);
+  void weight_grad_f8(cpu::F8GradientJob const* jobs, Index count);
+  template <class DY, class X>
+  void weight_grad_f8(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<float> dw0,
+                      Index weight_stride, Index const* first, Index groups);
 
   ThreadPool pool_;
   SimdLevel level_;

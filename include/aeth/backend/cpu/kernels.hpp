@@ -17,6 +17,7 @@
 #include "aeth/backend/types.hpp"
 #include "aeth/core/math.hpp"
 #include "aeth/numeric/bf16.hpp"
+#include "aeth/numeric/f8.hpp"
 
 #if AETH_X86_64
 #include <immintrin.h>
@@ -89,6 +90,24 @@ struct Ahead {
 template <class X>
 inline constexpr Index pair_of = std::is_same_v<X, bf16> ? 2 : 1;
 
+inline constexpr Index f8_block =
+    128;  ///< elements of a tile that share a scale, and edge of a block of a weight
+inline constexpr Index f8_few_rows = 4;  ///< up to which widening codes once for all rows does not pay
+/// Codes of a packed panel lie in groups, the pairs of 32 columns, ordered so that interleaving two vectors of bytes within
+/// each 16 of them gives the words of the first and of the last 16 columns: the number at i of a BF16 panel has its code
+/// at f8_place(i), and eight of them lie together.
+inline constexpr Index f8_group = 64;
+[[nodiscard]] constexpr Index f8_place(Index i) {
+  return i % 32 / 8 * 16 + i / 32 * 8 + i % 8;
+}
+/// Magnitudes of a tile of activations below which its scale does not fall (`act_quant` of DeepSeek's kernel.py).
+inline constexpr float f8_least_magnitude = 1e-4f;
+/// The scale of a tile of activations.
+[[nodiscard]] inline float f8_tile_scale(float largest) {
+  // NaN stays NaN.
+  return (largest < f8_least_magnitude ? f8_least_magnitude : largest) / e4m3::largest;
+}
+
 /// What completes an odd number of BF16 elements on the left; times 0 it changes no sum, not even a zero's sign.
 inline constexpr bf16 minus_zero{-0.0f};
 }  // namespace aeth::cpu
@@ -99,6 +118,8 @@ namespace aeth::cpu::scalar {
 #include "aeth/backend/cpu/detail/kernels_rows.hpp"
 // clang-format off
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8_rows.hpp"
 // clang-format on
 }  // namespace aeth::cpu::scalar
 
@@ -114,6 +135,8 @@ namespace aeth::cpu::avx2 {
 // clang-format off
 #include "aeth/backend/cpu/detail/kernels_rows.hpp"
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8_rows.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx2
 #if defined(__clang__)
@@ -134,6 +157,8 @@ namespace aeth::cpu::avx512 {
 // clang-format off
 #include "aeth/backend/cpu/detail/kernels_rows.hpp"
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8_rows.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx512
 #if defined(__clang__)
@@ -143,16 +168,18 @@ namespace aeth::cpu::avx512 {
 #endif
 
 #if defined(__clang__)
-#pragma clang attribute push( \
-    __attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#pragma clang attribute push(                                                                     \
+    __attribute__((target("avx512bf16,avx512vbmi,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), \
+    apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#pragma GCC target("avx512bf16,avx512vbmi,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 #endif
 namespace aeth::cpu::avx512_bf16 {
 #include "aeth/backend/cpu/detail/lanes_avx512_bf16.hpp"
 // clang-format off
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
+#include "aeth/backend/cpu/detail/kernels_f8_rows.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx512_bf16
 #if defined(__clang__)
@@ -229,6 +256,29 @@ void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<
             Index ldc, bool accumulate, T* scratch) {
   Ahead nothing;
   matmul(level, rows, columns, depth, a, b, c, ldc, accumulate, scratch, nothing);
+}
+
+/// A few rows times one packed FP8 panel at a level; see detail/kernels_f8_rows.hpp.
+template <class Y>
+void f8_rows(SimdLevel level, Index rows, Index columns, Index depth, bf16 const* a, Index a_row,
+             float const* a_scales, Index a_scale_row, e4m3 const* b, Index width, float const* b_scales,
+             Y* c, Index ldc, bool accumulate) {
+#if AETH_X86_64
+  if (level == SimdLevel::avx512_bf16)
+    return avx512_bf16::f8_rows<avx512::F32>(rows, columns, depth, a, a_row, a_scales, a_scale_row, b, width,
+                                             b_scales, c, ldc, accumulate);
+#endif
+  FlushSubnormals const scope;
+  AETH_CPU_KERNEL(level, float, f8_rows, rows, columns, depth, a, a_row, a_scales, a_scale_row, b, width,
+                  b_scales, c, ldc, accumulate);
+}
+
+/// Whole groups of codes of a packed FP8 panel as BF16.
+inline void widen_groups(SimdLevel level, bf16* to, e4m3 const* from, Index size) {
+#if AETH_X86_64
+  if (level == SimdLevel::avx512_bf16) return avx512_bf16::widen_groups<avx512::F32>(to, from, size);
+#endif
+  AETH_CPU_KERNEL(level, float, widen_groups, to, from, size);
 }
 
 /// from [rows, columns], transposed to [columns, width] as products read a panel on the right; whole vectors of rows

@@ -1,15 +1,16 @@
 /// Matrix products of the CPU backend: how work is cut into tiles. The arithmetic is in
-/// detail/kernels_matmul.hpp.
+/// detail/kernels_matmul.hpp, that of FP8 operands in matmul_f8.hpp.
 #pragma once
 
+#include <type_traits>
+
 #include "aeth/backend/cpu/cpu.hpp"
+#include "aeth/backend/cpu/matmul_f8.hpp"
 
 namespace aeth {
 
 namespace cpu {
 inline constexpr Index task_panels = 8;  ///< most panels of a task that copies columns of A
-inline constexpr Index stream_bytes = Index{1}
-                                      << 20;  ///< of packed weights that a thread reads together, at most
 
 /// How a product is cut. Nothing of it changes a bit.
 struct MatmulTasks {
@@ -39,16 +40,15 @@ struct MatmulTasks {
   }
 };
 
-/// Tasks that a thread takes together. With few rows, the time is that of reading packed panels: one thread then reads
-/// those that follow each other in memory, which hardware foresees, and threads meet at the counter of tasks less often.
+/// Bytes of the largest packed panel if all jobs have few rows, 0 otherwise.
 template <class X, class Y>
-Index tasks_at_once(MatmulJob<X, Y> const* jobs, Index count, Index tasks, Index threads) {
-  Index panel_bytes = 1;
+Index streamed_panel(MatmulJob<X, Y> const* jobs, Index count) {
+  Index bytes = 1;
   for (Index j = 0; j < count; ++j) {
-    if (jobs[j].b_row != 0 || jobs[j].rows >= matmul_ahead_rows) return 1;
-    panel_bytes = max(panel_bytes, jobs[j].depth * matmul_panel * Index{sizeof(X)});
+    if (jobs[j].b_row != 0 || jobs[j].rows >= matmul_ahead_rows) return 0;
+    bytes = max(bytes, jobs[j].depth * matmul_panel * Index{sizeof(X)});
   }
-  return max(Index{1}, min(stream_bytes / panel_bytes, tasks / (4 * threads)));
+  return bytes;
 }
 }  // namespace cpu
 
@@ -78,7 +78,8 @@ void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
   auto const packed_panel = [](MatmulJob<X, Y> const& job, Index column) {
     return job.b + column * round_up(job.depth, cpu::pair_of<X>);
   };
-  Index const total = first_task[count], at_once = cpu::tasks_at_once(jobs, count, total, threads());
+  Index const total = first_task[count],
+              at_once = cpu::tasks_at_once(cpu::streamed_panel(jobs, count), total, threads());
   auto const run_task = [&](Index task, int thread) {
     auto const [j, row, column] = place(task);
     MatmulJob<X, Y> const& job = jobs[j];
@@ -110,6 +111,14 @@ void Cpu::matmul(MatmulJob<X, Y> const* jobs, Index count, Write write) {
   parallel(ceil_div(total, at_once), [&](Index part, int thread) {
     for (Index task = part * at_once; task < min((part + 1) * at_once, total); ++task) run_task(task, thread);
   });
+}
+
+template <class W>
+Index Cpu::packed_size(Index out, Index in) {
+  if constexpr (std::is_same_v<W, e4m3>)
+    return cpu::F8Layout{out, in}.size();
+  else
+    return round_up(out, Index{16}) * round_up(in, cpu::pair_of<W>);
 }
 
 template <class T, class W>
@@ -172,12 +181,8 @@ void Cpu::linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Inde
 
 template <class W, class DY, class X, class T>
 void Cpu::linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw) {
-  ArenaScope const scope(scratch_);
-  auto const left = converted<W>(dy);
-  auto const right = converted<W>(x);
-  MatmulJob<W, T> const job{dw.rows,    dw.cols,      dy.rows, {left.data, left.stride, true},
-                            right.data, right.stride, dw.data, dw.stride};
-  matmul(&job, 1, Write::accumulate);
+  Index const all[] = {0, dy.rows};
+  grouped_linear_weight_grad<W>(dy, x, dw, Index{0}, all, Index{1});
 }
 
 template <class X, class Y, class W>
@@ -195,20 +200,24 @@ void Cpu::grouped_linear(MatrixView<X const> x, W const* packed, Index packed_st
 template <class W, class DY, class X, class T>
 void Cpu::grouped_linear_weight_grad(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<T> dw0,
                                      Index weight_stride, Index const* first, Index groups) {
-  ArenaScope const scope(scratch_);
-  auto const left = converted<W>(dy);
-  auto const right = converted<W>(x);
-  auto* const jobs = scratch_.take<MatmulJob<W, T>>(groups);
-  for (Index e = 0; e < groups; ++e)
-    jobs[e] = {dw0.rows,
-               dw0.cols,
-               first[e + 1] - first[e],
-               {left.row(first[e]), left.stride, true},
-               right.row(first[e]),
-               right.stride,
-               dw0.data + e * weight_stride,
-               dw0.stride};
-  matmul(jobs, groups, Write::accumulate);
+  if constexpr (std::is_same_v<W, e4m3>) {
+    weight_grad_f8(dy, x, dw0, weight_stride, first, groups);
+  } else {
+    ArenaScope const scope(scratch_);
+    auto const left = converted<W>(dy);
+    auto const right = converted<W>(x);
+    auto* const jobs = scratch_.take<MatmulJob<W, T>>(groups);
+    for (Index e = 0; e < groups; ++e)
+      jobs[e] = {dw0.rows,
+                 dw0.cols,
+                 first[e + 1] - first[e],
+                 {left.row(first[e]), left.stride, true},
+                 right.row(first[e]),
+                 right.stride,
+                 dw0.data + e * weight_stride,
+                 dw0.stride};
+    matmul(jobs, groups, Write::accumulate);
+  }
 }
 
 }  // namespace aeth

@@ -11,7 +11,8 @@
 
 namespace aeth {
 
-/// Ascending; every level computes the same bits. avx512_bf16 is avx512 with dot products of BF16 pairs.
+/// Ascending; every level computes the same bits. avx512_bf16 is avx512 with dot products of BF16 pairs and table
+/// look-ups of bytes (VBMI).
 enum class SimdLevel { scalar, avx2, avx512, avx512_bf16 };
 
 inline constexpr SimdLevel all_simd_levels[] = {SimdLevel::scalar, SimdLevel::avx2, SimdLevel::avx512,
@@ -37,7 +38,9 @@ inline constexpr SimdLevel all_simd_levels[] = {SimdLevel::scalar, SimdLevel::av
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return __builtin_cpu_supports("avx512bf16") ? SimdLevel::avx512_bf16 : SimdLevel::avx512;
+    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi")
+               ? SimdLevel::avx512_bf16
+               : SimdLevel::avx512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return SimdLevel::avx2;
 #endif
   return SimdLevel::scalar;

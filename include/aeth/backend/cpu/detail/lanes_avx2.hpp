@@ -138,6 +138,54 @@ inline void interleave(bf16 const* low, bf16 const* high, bf16* to) {
                     _mm256_castps_si256(widened(high + half)), to + 2 * half);
 }
 
+inline F32 power_of_two_below(F32 a) {
+  __m256 const exponent = _mm256_castsi256_ps(_mm256_set1_epi32(0x7F800000));
+  return {_mm256_and_ps(a.low, exponent), _mm256_and_ps(a.high, exponent)};
+}
+
+inline void store_half_codes(__m256 a, e4m3* to) {
+  __m256i const word = _mm256_castps_si256(a), size = _mm256_and_si256(word, _mm256_set1_epi32(0x7FFFFFFF));
+  // As in e4m3's constructor: below 2^-6 codes count units of 2^-9.
+  __m256i const tiny = _mm256_sub_epi32(
+      _mm256_castps_si256(_mm256_add_ps(_mm256_castsi256_ps(size), _mm256_set1_ps(16384.0f))),
+      _mm256_set1_epi32(0x46800000));
+  __m256i const large = _mm256_min_epu32(
+      _mm256_sub_epi32(_mm256_srli_epi32(size, 20), _mm256_set1_epi32(120 << 3)), _mm256_set1_epi32(0x7F));
+  __m256i const is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x3C800000), size);
+  __m256i const sign = _mm256_and_si256(_mm256_srli_epi32(word, 24), _mm256_set1_epi32(0x80));
+  __m256i const code = _mm256_or_si256(_mm256_blendv_epi8(large, tiny, is_tiny), sign);
+  __m128i const words = _mm_packus_epi32(_mm256_castsi256_si128(code), _mm256_extracti128_si256(code, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+}
+inline void store_codes(F32 a, e4m3* to) {
+  store_half_codes(a.low, to);
+  store_half_codes(a.high, to + 8);
+}
+/// Sixteen words that hold a code in both bytes, as BF16.
+inline __m256i widened_words(__m256i twice) {
+  // The eight subnormal magnitudes as BF16, lower and upper bytes.
+  __m256i const lower = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 0, -128, -64, 0, 0x20, 0x40, 0x60, 0, 0, 0, 0, 0, 0, 0, 0));
+  __m256i const upper = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 0x3B, 0x3B, 0x3B, 0x3C, 0x3C, 0x3C, 0x3C, 0, 0, 0, 0, 0, 0, 0, 0));
+  __m256i const size = _mm256_and_si256(twice, _mm256_set1_epi16(0x7F));
+  __m256i const normal = _mm256_add_epi16(_mm256_slli_epi16(size, 4), _mm256_set1_epi16(120 << 7));
+  __m256i const subnormal = _mm256_or_si256(_mm256_shuffle_epi8(lower, size),
+                                            _mm256_slli_epi16(_mm256_shuffle_epi8(upper, size), 8));
+  __m256i const is_tiny = _mm256_cmpgt_epi16(_mm256_set1_epi16(8), size);
+  __m256i const sign = _mm256_and_si256(twice, _mm256_set1_epi16(-0x8000));
+  return _mm256_or_si256(_mm256_blendv_epi8(normal, subnormal, is_tiny), sign);
+}
+inline void widen_codes(e4m3 const* from, bf16* to) {
+  for (Index half = 0; half < 32; half += 16) {
+    __m256i const code = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(from + 2 * half));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + half),
+                        widened_words(_mm256_unpacklo_epi8(code, code)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 32 + half),
+                        widened_words(_mm256_unpackhi_epi8(code, code)));
+  }
+}
+
 /// Products of BF16 pairs without an instruction for them: for use where subnormal numbers count as zero.
 struct PairProduct {
   using Sum = F32;
@@ -161,6 +209,12 @@ struct PairProduct {
   static Pairs right(bf16 const* b) {
     auto const* const from = reinterpret_cast<__m256i const*>(b);
     return {split(_mm256_loadu_si256(from)), split(_mm256_loadu_si256(from + 1))};
+  }
+  static void right(e4m3 const* b, Pairs (&pairs)[2]) {
+    bf16 wide[f8_group];
+    widen_codes(b, wide);
+    pairs[0] = right(wide);
+    pairs[1] = right(wide + 32);
   }
   static F32 add(Half a, Pairs b, F32 sum) {
     return {_mm256_fmadd_ps(a.even, b.low.even, _mm256_fmadd_ps(a.odd, b.low.odd, sum.low)),

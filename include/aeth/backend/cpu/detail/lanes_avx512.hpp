@@ -119,6 +119,49 @@ inline void interleave(bf16 const* low, bf16 const* high, bf16* to) {
   _mm512_storeu_si512(to, _mm512_or_epi32(first, _mm512_maskz_slli_epi32(all_lanes, second, 16)));
 }
 
+inline F32 power_of_two_below(F32 a) {
+  return {_mm512_maskz_and_ps(all_lanes, a.v, _mm512_castsi512_ps(_mm512_set1_epi32(0x7F800000)))};
+}
+
+inline void store_codes(F32 a, e4m3* to) {
+  __m512i const word = _mm512_castps_si512(a.v), size = _mm512_and_epi32(word, _mm512_set1_epi32(0x7FFFFFFF));
+  // As in e4m3's constructor: below 2^-6 codes count units of 2^-9.
+  __m512i const tiny = _mm512_sub_epi32(
+      _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(size), _mm512_set1_ps(16384.0f))),
+      _mm512_set1_epi32(0x46800000));
+  __m512i const large = _mm512_maskz_min_epu32(
+      all_lanes, _mm512_sub_epi32(_mm512_maskz_srli_epi32(all_lanes, size, 20), _mm512_set1_epi32(120 << 3)),
+      _mm512_set1_epi32(0x7F));
+  __mmask16 const is_tiny = _mm512_cmp_epi32_mask(size, _mm512_set1_epi32(0x3C800000), _MM_CMPINT_LT);
+  __m512i const sign =
+      _mm512_and_epi32(_mm512_maskz_srli_epi32(all_lanes, word, 24), _mm512_set1_epi32(0x80));
+  __m512i const code = _mm512_or_epi32(_mm512_mask_blend_epi32(is_tiny, large, tiny), sign);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_maskz_cvtepi32_epi8(all_lanes, code));
+}
+/// Thirty-two words that hold a code in both bytes, as BF16.
+inline __m512i widened_words(__m512i twice) {
+  // The eight subnormal magnitudes as BF16.
+  static constexpr std::uint16_t subnormals[32] = {0, 0x3B00, 0x3B80, 0x3BC0, 0x3C00, 0x3C20, 0x3C40, 0x3C60};
+  constexpr __mmask32 all = 0xFFFFFFFF;
+  __m512i const size = _mm512_and_si512(twice, _mm512_set1_epi16(0x7F));
+  __m512i const normal = _mm512_add_epi16(_mm512_maskz_slli_epi16(all, size, 4), _mm512_set1_epi16(120 << 7));
+  __mmask32 const is_tiny = _mm512_cmp_epi16_mask(size, _mm512_set1_epi16(8), _MM_CMPINT_LT);
+  __m512i const value = _mm512_mask_permutexvar_epi16(normal, is_tiny, size, _mm512_loadu_si512(subnormals));
+  return _mm512_or_si512(value, _mm512_and_si512(twice, _mm512_set1_epi16(-0x8000)));
+}
+inline void widened_codes(e4m3 const* from, __m512i (&to)[2]) {
+  __m512i const code = _mm512_loadu_si512(from);
+  constexpr __mmask64 all = ~__mmask64{0};
+  to[0] = widened_words(_mm512_maskz_unpacklo_epi8(all, code, code));
+  to[1] = widened_words(_mm512_maskz_unpackhi_epi8(all, code, code));
+}
+inline void widen_codes(e4m3 const* from, bf16* to) {
+  __m512i wide[2];
+  widened_codes(from, wide);
+  _mm512_storeu_si512(to, wide[0]);
+  _mm512_storeu_si512(to + 32, wide[1]);
+}
+
 /// Products of BF16 pairs without an instruction for them: for use where subnormal numbers count as zero.
 struct PairProduct {
   using Sum = F32;
@@ -137,6 +180,12 @@ struct PairProduct {
     return split(_mm512_set1_epi32(pair));
   }
   static Pairs right(bf16 const* b) { return split(_mm512_loadu_si512(b)); }
+  static void right(e4m3 const* b, Pairs (&pairs)[2]) {
+    __m512i wide[2];
+    widened_codes(b, wide);
+    pairs[0] = split(wide[0]);
+    pairs[1] = split(wide[1]);
+  }
   static F32 add(Pairs a, Pairs b, F32 sum) {
     return {_mm512_fmadd_ps(a.even, b.even, _mm512_fmadd_ps(a.odd, b.odd, sum.v))};
   }

@@ -144,6 +144,21 @@ inline void interleave(bf16 const* low, bf16 const* high, bf16* to) {
   }
 }
 
+/// The powers of two of each lane: 2^e where |a| is in [2^e, 2^(e+1)); 0 for subnormal numbers.
+inline F32 power_of_two_below(F32 a) {
+  for (float& x : a.v) x = std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0x7F800000u);
+  return a;
+}
+
+/// Codes of sixteen numbers that E4M3 has.
+inline void store_codes(F32 a, e4m3* to) {
+  for (int i = 0; i < 16; ++i) to[i] = e4m3(a.v[i]);
+}
+/// One group of codes of a packed panel (see f8_group), none of them NaN, as BF16 in the order of a BF16 panel.
+inline void widen_codes(e4m3 const* from, bf16* to) {
+  for (Index i = 0; i < f8_group; ++i) to[i] = bf16(static_cast<float>(from[f8_place(i)]));
+}
+
 /// x, or a zero of its sign if it is subnormal.
 inline float flushed(float x) {
   return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x;
@@ -182,6 +197,13 @@ struct PairProduct {
       r.odd.v[i] = static_cast<float>(b[2 * i + 1]);
     }
     return r;
+  }
+  /// The pairs of 32 columns in two vectors.
+  static void right(e4m3 const* b, Pairs (&pairs)[2]) {
+    bf16 wide[f8_group];
+    widen_codes(b, wide);
+    pairs[0] = right(wide);
+    pairs[1] = right(wide + 32);
   }
   static F32 add(Pairs const& a, Pairs const& b, F32 sum) {
     for (int i = 0; i < 16; ++i)

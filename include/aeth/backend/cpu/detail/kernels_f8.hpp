@@ -1,0 +1,118 @@
+// not self-contained: included by backend/cpu/kernels.hpp once per SIMD level, inside that level's namespace.
+//
+// What products of FP8 operands need around the products of their codes: rounding to E4M3 with one scale per tile,
+// the way to and from codes, and the promotion of sums. Codes are computed with as BF16, which has all values of
+// E4M3.
+
+/// The value of E4M3 next to each x, ties to even; beyond ±448 it saturates, NaN stays NaN.
+template <class L>
+inline L round_to_e4m3(L x) {
+  x = (max)(L::set(-e4m3::largest), (min)(L::set(e4m3::largest), x));
+  // Added to a number that is so much larger, x keeps three bits below its leading one, and none below 2^-9.
+  L const large = L::set(0x1.8p20f) * (max)(power_of_two_below(x), L::set(0x1p-6f));
+  return (x + large) - large;
+}
+
+/// The largest magnitude of x, NaN if there is a number that is not finite.
+template <class L, class X>
+inline float largest_magnitude(X const* x, Index stride, Index rows, Index columns) {
+  L most = L::set(0.0f), poison = L::set(0.0f);
+  for (Index r = 0; r < rows; ++r)
+    for_lanes(columns, [&](Index j, Index n) {
+      L const value = load_lanes<L>(x + r * stride + j, n);
+      most = (max)(abs(value), most);
+      poison = fma(value, L::set(0.0f), poison);
+    });
+  float each[16], result = reduce_add(poison);
+  most.store(each);
+  for (float const magnitude : each) result = magnitude > result ? magnitude : result;
+  return result;
+}
+
+/// One row in tiles of f8_block columns: codes [size] as BF16, scales [⌈size / f8_block⌉].
+template <class L, class X>
+inline void quantize_row(bf16* codes, float* scales, X const* x, Index size) {
+  for (Index j0 = 0; j0 < size; j0 += f8_block) {
+    Index const width = (aeth::min)(f8_block, size - j0);
+    float const scale = f8_tile_scale(largest_magnitude<L>(x + j0, Index{0}, Index{1}, width));
+    scales[j0 / f8_block] = scale;
+    for_lanes(width, [&](Index j, Index n) {
+      store_lanes<L>(round_to_e4m3(load_lanes<L>(x + j0 + j, n) / L::set(scale)), codes + j0 + j, n);
+    });
+  }
+}
+
+/// At most f8_block rows, each column a tile: codes [rows, columns] as BF16, scales [columns].
+template <class L, class X>
+inline void quantize_columns(bf16* codes, Index to_stride, float* scales, X const* x, Index stride,
+                             Index rows, Index columns) {
+  for_lanes(columns, [&](Index j, Index n) {
+    L most = L::set(0.0f), poison = L::set(0.0f);
+    for (Index r = 0; r < rows; ++r) {
+      L const value = load_lanes<L>(x + r * stride + j, n);
+      most = (max)(abs(value), most);
+      poison = fma(value, L::set(0.0f), poison);
+    }
+    L const scale = (max)(most, L::set(f8_least_magnitude)) / L::set(e4m3::largest) + poison;
+    store_lanes(scale, scales + j, n);
+    for (Index r = 0; r < rows; ++r)
+      store_lanes<L>(round_to_e4m3(load_lanes<L>(x + r * stride + j, n) / scale), codes + r * to_stride + j,
+                     n);
+  });
+}
+
+/// Codes of BF16 numbers, in groups as packed panels have them.
+template <class L>
+inline void store_groups(bf16 const* from, e4m3* to, Index size) {
+  for (Index i = 0; i < size; i += f8_group) {
+    e4m3 codes[f8_group];
+    for (Index j = 0; j < f8_group; j += 16) store_codes(L::load(from + i + j), codes + j);
+    for (Index j = 0; j < f8_group; j += 8) std::memcpy(to + i + f8_place(j), codes + j, 8);
+  }
+}
+
+/// w [rows, columns], of one scale, as codes of a packed panel: transposed, pairs of columns interleaved, `width` ≥ rows
+/// places for each. At most matmul_panel rows and f8_block columns.
+template <class L, class X>
+inline void pack_codes(e4m3* to, Index width, X const* w, Index stride, Index rows, Index columns,
+                       float scale) {
+  bf16 lines[matmul_panel * f8_block];
+  alignas(64) bf16 pairs[matmul_panel * f8_block] = {};
+  for (Index r = 0; r < rows; ++r)
+    for_lanes(columns, [&](Index j, Index n) {
+      store_lanes<L>(round_to_e4m3(load_lanes<L>(w + r * stride + j, n) / L::set(scale)),
+                     lines + r * f8_block + j, n);
+    });
+  transpose_pairs<L>(pairs, width, lines, f8_block, rows, columns);
+  store_groups<L>(pairs, to, round_up(columns, Index{2}) * width);
+}
+
+/// The same of w given as [columns, rows].
+template <class L, class X>
+inline void pack_codes_transposed(e4m3* to, Index width, X const* w, Index stride, Index rows, Index columns,
+                                  float scale) {
+  bf16 lines[2][matmul_panel];
+  alignas(64) bf16 pairs[2 * matmul_panel] = {};
+  for (Index k = 0; k < columns; k += 2, to += 2 * width) {
+    for (Index part = 0; part < 2 && k + part < columns; ++part)
+      for_lanes(rows, [&](Index j, Index n) {
+        store_lanes<L>(round_to_e4m3(load_lanes<L>(w + (k + part) * stride + j, n) / L::set(scale)),
+                       lines[part] + j, n);
+      });
+    store_pairs<L>(lines[0], k + 1 < columns ? lines[1] : nullptr, rows, pairs, bf16());
+    store_groups<L>(pairs, to, 2 * width);
+  }
+}
+
+/// c (+)= part · (row scale · column scale), element by element; the product of the scales is rounded.
+template <class L>
+inline void promote(float* c, Index ldc, float const* part, Index part_stride, Index rows, Index columns,
+                    float const* row_scales, Index row_scale_step, float const* column_scales, bool add) {
+  for (Index r = 0; r < rows; ++r)
+    for_lanes(columns, [&](Index j, Index n) {
+      float* const to = c + r * ldc + j;
+      L const scale = L::set(row_scales[r * row_scale_step]) * load_lanes<L>(column_scales + j, n);
+      L const sum = add ? load_lanes<L>(to, n) : L::set(0.0f);
+      store_lanes(fma(load_lanes<L>(part + r * part_stride + j, n), scale, sum), to, n);
+    });
+}

@@ -1,0 +1,325 @@
+/// Matrix products of FP8 operands on the CPU: codes of E4M3 with one scale per tile.
+///
+/// The arithmetic, the same on every SIMD level: an operand is x ≈ code · scale with scale = largest / 448, code = x /
+/// scale rounded to nearest even. Tiles are 128 × 128 of a weight; one row times 128 columns of what a weight multiplies;
+/// in the weight's gradient, where the sum runs over tokens, 128 tokens times one column, counted from the first row of a
+/// group. Within 128 steps of k a sum is the chain of BF16 products (detail/kernels_matmul.hpp): all codes and their
+/// products are exact there. It is then promoted: multiplied by the rounded product of both scales and added, with one
+/// rounding, to a sum in FP32, which begins at 0 or at what the result holds.
+///
+/// Packed weights are bytes: codes in panels like those of BF16, then, aligned to a cache line, a scale per panel and
+/// block of k.
+///
+/// source   DeepSeek-V3, arXiv:2412.19437, §3.3.2: tiles, promotion every 128
+#pragma once
+
+#include <type_traits>
+
+#include "aeth/backend/cpu/cpu.hpp"
+#include "aeth/numeric/block_scales.hpp"
+
+namespace aeth {
+
+namespace cpu {
+
+/// Where the parts of packed FP8 weights [out, in] lie.
+struct F8Layout {
+  Index out, in;
+
+  [[nodiscard]] Index panels() const { return ceil_div(out, matmul_panel); }
+  [[nodiscard]] Index blocks() const { return ceil_div(in, f8_block); }
+  [[nodiscard]] Index codes() const {
+    return round_up(round_up(out, Index{32}) * round_up(in, Index{2}), Index{64});
+  }
+  /// Bytes of all.
+  [[nodiscard]] Index size() const {
+    return codes() + round_up(panels() * blocks() * static_cast<Index>(sizeof(float)), Index{64});
+  }
+  [[nodiscard]] static Index width(Index columns) { return round_up(columns, Index{32}); }
+  template <class Code>
+  [[nodiscard]] Code* panel(Code* packed, Index panel) const {
+    return packed + panel * matmul_panel * round_up(in, Index{2});
+  }
+  /// The scale of panel p and block b of k is at [p · blocks() + b].
+  [[nodiscard]] float* scales(e4m3* packed) const { return reinterpret_cast<float*>(packed + codes()); }
+  [[nodiscard]] float const* scales(e4m3 const* packed) const {
+    return reinterpret_cast<float const*>(packed + codes());
+  }
+};
+
+/// A left operand: codes and, per row and block of k, scales; or given by columns with scales per block of k and row.
+struct F8Left {
+  bf16 const* codes = nullptr;
+  Index stride = 0;
+  float const* scales = nullptr;
+  Index scale_stride = 0;
+};
+
+/// One product of a group: C (+)= A · B.
+template <class Y>
+struct F8Job {
+  Index rows = 0, columns = 0, depth = 0;
+  F8Left a;
+  e4m3 const* b = nullptr;  ///< packed
+  Y* c = nullptr;
+  Index c_row = 0;
+};
+
+/// The gradient of a weight: C += Aᵀ · B over rows of both.
+struct F8GradientJob {
+  Index rows = 0, columns = 0, depth = 0;
+  F8Left a;  ///< [depth, rows]
+  F8Left b;  ///< [depth, columns]
+  float* c = nullptr;
+  Index c_row = 0;
+};
+
+inline constexpr Index f8_gradient_rows = 2 * matmul_group, f8_gradient_columns = 4 * matmul_panel;
+/// Floats of scratch of a task: a widened part of a panel, the sums of a block of k, a narrow C before it is rounded,
+/// column scales, and what a product within a block needs.
+inline constexpr Index f8_scratch = f8_block * matmul_panel / 2 + 2 * matmul_rows * matmul_panel +
+                                    f8_gradient_rows * f8_gradient_columns + matmul_panel + matmul_scratch;
+
+/// Runs `body(job, at, thread)` for every task of several jobs; `tasks_of(job)` says how many it has, panel_bytes: see
+/// tasks_at_once().
+template <class Job, class TasksOf, class Body>
+void for_tasks(Cpu& cpu, Job const* jobs, Index count, Index panel_bytes, TasksOf const& tasks_of,
+               Body const& body) {
+  Index* const first = cpu.scratch().take<Index>(count + 1);
+  first[0] = 0;
+  for (Index j = 0; j < count; ++j) first[j + 1] = first[j] + tasks_of(jobs[j]);
+  Index const total = first[count], at_once = tasks_at_once(panel_bytes, total, cpu.threads());
+  cpu.parallel(ceil_div(total, at_once), [&](Index part, int thread) {
+    for (Index task = part * at_once; task < min((part + 1) * at_once, total); ++task) {
+      Index low = 0;
+      for (Index high = count; high - low > 1;) {
+        Index const middle = (low + high) / 2;
+        (first[middle] <= task ? low : high) = middle;
+      }
+      body(jobs[low], task - first[low], thread);
+    }
+  });
+}
+
+}  // namespace cpu
+
+inline void Cpu::pack_weights(MatrixView<float const> w, e4m3* packed) {
+  pack_f8(w, packed, false);
+}
+inline void Cpu::pack_transposed(MatrixView<float const> w, e4m3* packed) {
+  pack_f8(w, packed, true);
+}
+
+/// NaN for a block with a number that is not finite.
+inline float Cpu::f8_scale(MatrixView<float const> block) const {
+  float const largest =
+      AETH_CPU_KERNEL(level_, float, largest_magnitude, block.data, block.stride, block.rows, block.cols);
+  return block_scale(block, largest, ScaleForm::any);
+}
+
+inline void Cpu::pack_f8(MatrixView<float const> w, e4m3* packed, bool transposed) {
+  cpu::F8Layout const layout{transposed ? w.cols : w.rows, transposed ? w.rows : w.cols};
+  constexpr Index block = cpu::f8_block;
+  // Both panels of 64 columns of a block of 128.
+  parallel(ceil_div(layout.out, block), [&](Index strip, int) {
+    Index const out0 = strip * block, height = min(block, layout.out - out0);
+    for (Index b = 0; b < layout.blocks(); ++b) {
+      Index const in0 = b * block, depth = min(block, layout.in - in0);
+      auto const tile = transposed ? w.row_slice(in0, depth).col_slice(out0, height)
+                                   : w.row_slice(out0, height).col_slice(in0, depth);
+      float const scale = f8_scale(tile);
+      for (Index j = 0; j < height; j += cpu::matmul_panel) {
+        Index const used = min(cpu::matmul_panel, height - j), width = layout.width(used),
+                    panel = (out0 + j) / cpu::matmul_panel;
+        layout.scales(packed)[panel * layout.blocks() + b] = scale;
+        e4m3* const to = layout.panel(packed, panel) + in0 * width;
+        if (transposed)
+          AETH_CPU_KERNEL(level_, float, pack_codes_transposed, to, width, tile.data + j, tile.stride, used,
+                          depth, scale);
+        else
+          AETH_CPU_KERNEL(level_, float, pack_codes, to, width, tile.row(j), tile.stride, used, depth, scale);
+      }
+    }
+  });
+}
+
+template <class W>
+void Cpu::pack_from_f8(MatrixView<float const> w, Index row, Index rows, W* packed, bool transposed) {
+  ArenaScope const scope(scratch_);
+  auto const to = scratch_.matrix<float>(rows, w.cols);
+  constexpr Index block = cpu::f8_block;
+  parallel(ceil_div(w.cols, block), [&](Index b, int) {
+    Index const column = b * block, width = min(block, w.cols - column);
+    for (Index top = row / block * block; top < row + rows; top += block) {
+      auto const tile = w.row_slice(top, min(block, w.rows - top)).col_slice(column, width);
+      float const scale = f8_scale(tile);
+      for (Index i = max(row, top); i < min(row + rows, top + block); ++i)
+        for (Index j = 0; j < width; ++j)
+          to(i - row, column + j) = static_cast<float>(e4m3(tile(i - top, j) / scale)) * scale;
+    }
+  });
+  if (transposed)
+    pack_transposed(as_const(to), packed);
+  else
+    pack_weights(as_const(to), packed);
+}
+
+template <class X>
+cpu::F8Left Cpu::quantized_rows(MatrixView<X const> x) {
+  Index const blocks = ceil_div(x.cols, cpu::f8_block);
+  bf16* const codes = scratch_.take<bf16>(x.rows * x.cols);
+  float* const scales = scratch_.take<float>(x.rows * blocks);
+  parallel(x.rows, [&](Index t, int) {
+    AETH_CPU_KERNEL(level_, float, quantize_row, codes + t * x.cols, scales + t * blocks, x.row(t), x.cols);
+  });
+  return {codes, x.cols, scales, blocks};
+}
+
+template <class X>
+cpu::F8Left Cpu::quantized_columns(MatrixView<X const> x, Index const* first, Index groups) {
+  constexpr Index block = cpu::f8_block, strip = 256;
+  bf16* const codes = scratch_.take<bf16>(x.rows * x.cols);
+  // A block may begin at each group's first row: row t's block has its scales at that of its first row.
+  Index const strips = ceil_div(x.cols, strip);
+  Index* const blocks = scratch_.take<Index>(groups + 1);
+  blocks[0] = 0;
+  for (Index e = 0; e < groups; ++e) blocks[e + 1] = blocks[e] + ceil_div(first[e + 1] - first[e], block);
+  float* const scales = scratch_.take<float>(blocks[groups] * x.cols);
+  parallel(blocks[groups] * strips, [&](Index task, int) {
+    Index const b = task / strips, column = task % strips * strip;
+    Index e = 0;
+    while (blocks[e + 1] <= b) ++e;
+    Index const row = first[e] + (b - blocks[e]) * block;
+    AETH_CPU_KERNEL(level_, float, quantize_columns, codes + row * x.cols + column, x.cols,
+                    scales + b * x.cols + column, x.row(row) + column, x.stride,
+                    min(block, first[e + 1] - row), min(strip, x.cols - column));
+  });
+  return {codes, x.cols, scales, x.cols};
+}
+
+template <class Y>
+void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
+  ArenaScope const scope(scratch_);
+  for (Arena& arena : thread_scratch_) arena.reserve(cpu::f8_scratch * static_cast<Index>(sizeof(float)));
+  auto const row_tiles = [](cpu::F8Job<Y> const& job) { return ceil_div(job.rows, cpu::matmul_rows); };
+  auto const tasks = [&](cpu::F8Job<Y> const& job) {
+    return row_tiles(job) * ceil_div(job.columns, cpu::matmul_panel);
+  };
+  Index panel_bytes = 1;
+  for (Index j = 0; j < count; ++j)
+    panel_bytes = jobs[j].rows <= cpu::f8_few_rows && panel_bytes > 0
+                      ? max(panel_bytes, jobs[j].depth * cpu::matmul_panel)
+                      : 0;
+  cpu::for_tasks(*this, jobs, count, panel_bytes, tasks, [&](cpu::F8Job<Y> const& job, Index at, int thread) {
+    cpu::F8Layout const layout{job.columns, job.depth};
+    Index const row = at % row_tiles(job) * cpu::matmul_rows, panel = at / row_tiles(job),
+                column = panel * cpu::matmul_panel, height = min(cpu::matmul_rows, job.rows - row),
+                used = min(cpu::matmul_panel, job.columns - column), width = layout.width(used);
+    if (height <= cpu::f8_few_rows)
+      return cpu::f8_rows(level_, height, used, job.depth, job.a.codes + row * job.a.stride, job.a.stride,
+                          job.a.scales + row * job.a.scale_stride, job.a.scale_stride,
+                          layout.panel(job.b, panel), width, layout.scales(job.b) + panel * layout.blocks(),
+                          job.c + row * job.c_row + column, job.c_row, write == Write::accumulate);
+    Arena& arena = thread_scratch_[to_size(thread)];
+    ArenaScope const task_scope(arena);
+    bf16* const pairs = arena.take<bf16>(cpu::f8_block * cpu::matmul_panel);
+    float* const part = arena.take<float>(height * cpu::matmul_panel);
+    float* const column_scales = arena.take<float>(cpu::matmul_panel);
+    float* const scratch = arena.take<float>(cpu::matmul_scratch);
+    Y* const c = job.c + row * job.c_row + column;
+    float* out;
+    Index out_row = job.c_row;
+    if constexpr (std::is_same_v<Y, float>) {
+      out = c;
+    } else {
+      out = arena.take<float>(height * cpu::matmul_panel);
+      out_row = cpu::matmul_panel;
+      if (write == Write::accumulate)
+        AETH_CPU_KERNEL(level_, float, copy_rows, out, out_row, c, job.c_row, height, used);
+    }
+    for (Index b = 0; b < layout.blocks(); ++b) {
+      Index const k = b * cpu::f8_block, depth = min(cpu::f8_block, job.depth - k);
+      float const scale = layout.scales(job.b)[panel * layout.blocks() + b];
+      for (Index j = 0; j < used; ++j) column_scales[j] = scale;
+      cpu::widen_groups(level_, pairs, layout.panel(job.b, panel) + k * width,
+                        round_up(depth, Index{2}) * width);
+      cpu::matmul(level_, height, used, depth,
+                  cpu::LeftMatrix<bf16>{job.a.codes + row * job.a.stride + k, job.a.stride},
+                  cpu::RightMatrix<bf16>{pairs, width, 0}, part, cpu::matmul_panel, false, scratch);
+      AETH_CPU_KERNEL(level_, float, promote, out, out_row, part, cpu::matmul_panel, height, used,
+                      job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, column_scales,
+                      write == Write::accumulate || b > 0);
+    }
+    if constexpr (!std::is_same_v<Y, float>)
+      AETH_CPU_KERNEL(level_, float, copy_rows, c, job.c_row, out, out_row, height, used);
+  });
+}
+
+inline void Cpu::weight_grad_f8(cpu::F8GradientJob const* jobs, Index count) {
+  ArenaScope const scope(scratch_);
+  for (Arena& arena : thread_scratch_) arena.reserve(cpu::f8_scratch * static_cast<Index>(sizeof(float)));
+  constexpr Index tile_rows = cpu::f8_gradient_rows, tile_columns = cpu::f8_gradient_columns;
+  auto const row_tiles = [](cpu::F8GradientJob const& job) { return ceil_div(job.rows, tile_rows); };
+  auto const tasks = [&](cpu::F8GradientJob const& job) {
+    return job.depth > 0 ? row_tiles(job) * ceil_div(job.columns, tile_columns) : 0;
+  };
+  cpu::for_tasks(*this, jobs, count, 0, tasks, [&](cpu::F8GradientJob const& job, Index at, int thread) {
+    Index const row = at % row_tiles(job) * tile_rows, column = at / row_tiles(job) * tile_columns,
+                height = min(tile_rows, job.rows - row), width = min(tile_columns, job.columns - column);
+    Arena& arena = thread_scratch_[to_size(thread)];
+    ArenaScope const task_scope(arena);
+    float* const part = arena.take<float>(tile_rows * tile_columns);
+    float* const scratch = arena.take<float>(cpu::matmul_scratch);
+    for (Index b = 0, t = 0; t < job.depth; ++b, t += cpu::f8_block) {
+      cpu::matmul(level_, height, width, min(cpu::f8_block, job.depth - t),
+                  cpu::LeftMatrix<bf16>{job.a.codes + t * job.a.stride + row, job.a.stride, true},
+                  cpu::RightMatrix<bf16>{job.b.codes + t * job.b.stride + column, job.b.stride}, part,
+                  tile_columns, false, scratch);
+      AETH_CPU_KERNEL(level_, float, promote, job.c + row * job.c_row + column, job.c_row, part, tile_columns,
+                      height, width, job.a.scales + b * job.a.scale_stride + row, Index{1},
+                      job.b.scales + b * job.b.scale_stride + column, true);
+    }
+  });
+}
+
+template <class X, class Y>
+void Cpu::linear(MatrixView<X const> x, e4m3 const* packed, MatrixView<Y> y, Write write) {
+  ArenaScope const scope(scratch_);
+  cpu::F8Job<Y> const job{y.rows, y.cols, x.cols, quantized_rows(x), packed, y.data, y.stride};
+  matmul_f8(&job, 1, write);
+}
+
+template <class X, class Y>
+void Cpu::grouped_linear(MatrixView<X const> x, e4m3 const* packed, Index packed_stride, Index const* first,
+                         Index groups, MatrixView<Y> y) {
+  ArenaScope const scope(scratch_);
+  cpu::F8Left const left = quantized_rows(x);
+  auto* const jobs = scratch_.take<cpu::F8Job<Y>>(groups);
+  for (Index e = 0; e < groups; ++e) {
+    cpu::F8Left a = left;
+    a.codes += first[e] * a.stride;
+    a.scales += first[e] * a.scale_stride;
+    jobs[e] = {first[e + 1] - first[e],    y.cols,          x.cols,  a,
+               packed + e * packed_stride, y.row(first[e]), y.stride};
+  }
+  matmul_f8(jobs, groups, Write::overwrite);
+}
+
+template <class DY, class X>
+void Cpu::weight_grad_f8(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<float> dw0,
+                         Index weight_stride, Index const* first, Index groups) {
+  ArenaScope const scope(scratch_);
+  cpu::F8Left a = quantized_columns(dy, first, groups), b = quantized_columns(x, first, groups);
+  auto* const jobs = scratch_.take<cpu::F8GradientJob>(groups);
+  for (Index e = 0; e < groups; ++e) {
+    Index const rows = first[e + 1] - first[e], blocks = ceil_div(rows, cpu::f8_block);
+    jobs[e] = {dw0.rows, dw0.cols, rows, a, b, dw0.data + e * weight_stride, dw0.stride};
+    for (cpu::F8Left* const side : {&a, &b}) {
+      side->codes += rows * side->stride;
+      side->scales += blocks * side->scale_stride;
+    }
+  }
+  weight_grad_f8(jobs, groups);
+}
+
+}  // namespace aeth
