@@ -17,6 +17,8 @@
 #include "aeth/backend/types.hpp"
 #include "aeth/core/arena.hpp"
 #include "aeth/core/view.hpp"
+#include "aeth/numeric/f8_arithmetic.hpp"
+#include "aeth/numeric/f8_statistics.hpp"
 
 namespace aeth {
 
@@ -34,6 +36,8 @@ struct MatmulJob {
 
 namespace cpu {
 struct F8Left;
+struct F8Tile;
+struct F8TileScales;
 template <class Y>
 struct F8Job;
 struct F8GradientJob;
@@ -75,6 +79,17 @@ class Cpu {
   void parallel(Index count, Task&& task) {
     pool_.run(count, task);
   }
+
+  /// How products of FP8 operands are computed. Weights that are packed keep the scales they have: set it before a model is
+  /// filled, or `Model::prepare` it anew.
+  void set_f8_arithmetic(F8Arithmetic const& arithmetic) {
+    validate(arithmetic);
+    f8_ = arithmetic;
+  }
+  [[nodiscard]] F8Arithmetic const& f8_arithmetic() const noexcept { return f8_; }
+  /// From now on counts what becomes of the operands of FP8 products, at the cost of another pass over each; null ends
+  /// it. The observation must outlive that.
+  void observe_f8(F8Observation* observation) noexcept { observation_ = observation; }
 
   // --- matrix products: matmul.hpp ---
   //
@@ -255,6 +270,13 @@ class Cpu {
 
   // matmul_f8.hpp; quantised operands lie in scratch.
   [[nodiscard]] float f8_scale(MatrixView<float const> block) const;
+  template <class X>
+  void observe(F8Statistics F8Observation::*part, MatrixView<X const> x, float const* scales,
+               Index row_stride, Index rows_per_scale, Index columns_per_scale);
+  void reserve_f8_scratch();
+  template <class Product>
+  void add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
+                    cpu::F8TileScales const& scales, Product const& product) const;
   void pack_f8(MatrixView<float const> w, e4m3* packed, bool transposed);
   template <class X>
   cpu::F8Left quantized_rows(MatrixView<X const> x);
@@ -271,6 +293,8 @@ class Cpu {
   SimdLevel level_;
   Arena scratch_;
   std::vector<Arena> thread_scratch_;
+  F8Arithmetic f8_;
+  F8Observation* observation_ = nullptr;
 };
 
 }  // namespace aeth

@@ -5,7 +5,8 @@
 /// in the weight's gradient, where the sum runs over tokens, 128 tokens times one column, counted from the first row of a
 /// group. Within 128 steps of k a sum is the chain of BF16 products (detail/kernels_matmul.hpp): all codes and their
 /// products are exact there. It is then promoted: multiplied by the rounded product of both scales and added, with one
-/// rounding, to a sum in FP32, which begins at 0 or at what the result holds.
+/// rounding, to a sum in FP32, which begins at 0 or at what the result holds. `Cpu::set_f8_arithmetic` changes scales, tiles
+/// and sums.
 ///
 /// Packed weights are bytes: codes in panels like those of BF16, then, aligned to a cache line, a scale per panel and
 /// block of k.
@@ -74,11 +75,39 @@ struct F8GradientJob {
   Index c_row = 0;
 };
 
+/// A tile of a result that a task makes, block of k by block of k.
+struct F8Tile {
+  Index height, width;
+  float* c;
+  Index c_row;
+  float* part;  ///< sums that are not in c yet, rows `stride` apart
+  Index stride;
+  float* term;  ///< like part, for limited sums
+};
+/// Scales of a block: of row i at rows[i · row_step], of column j at columns[j].
+struct F8TileScales {
+  float const* rows = nullptr;
+  Index row_step = 0;
+  float const* columns = nullptr;
+};
+
+/// All of `count` scales become the largest, NaN if one is.
+inline void share_largest(float* scales, Index count, Index stride) {
+  float largest = scales[0];
+  for (Index j = 1; j < count; ++j)
+    if (largest == largest && !(scales[j * stride] <= largest)) largest = scales[j * stride];
+  for (Index j = 0; j < count; ++j) scales[j * stride] = largest;
+}
+
 inline constexpr Index f8_gradient_rows = 2 * matmul_group, f8_gradient_columns = 4 * matmul_panel;
 /// Floats of scratch of a task: a widened part of a panel, the sums of a block of k, a narrow C before it is rounded,
 /// column scales, and what a product within a block needs.
 inline constexpr Index f8_scratch = f8_block * matmul_panel / 2 + 2 * matmul_rows * matmul_panel +
                                     f8_gradient_rows * f8_gradient_columns + matmul_panel + matmul_scratch;
+inline constexpr Index f8_instruction = 32;  ///< steps of k that a tensor core adds at once (Hopper's wgmma)
+/// Floats beside those where sums are limited: the product of one instruction.
+inline constexpr Index f8_limited_scratch =
+    max(matmul_rows * matmul_panel, f8_gradient_rows* f8_gradient_columns);
 
 /// Runs `body(job, at, thread)` for every task of several jobs; `tasks_of(job)` says how many it has, panel_bytes: see
 /// tasks_at_once().
@@ -114,7 +143,20 @@ inline void Cpu::pack_transposed(MatrixView<float const> w, e4m3* packed) {
 inline float Cpu::f8_scale(MatrixView<float const> block) const {
   float const largest =
       AETH_CPU_KERNEL(level_, float, largest_magnitude, block.data, block.stride, block.rows, block.cols);
-  return block_scale(block, largest, ScaleForm::any);
+  return block_scale(block, largest, f8_.scales);
+}
+
+/// Counts what rounding does to x, whose scale at (i, j) is at [⌊i / rows_per_scale⌋ · row_stride + ⌊j / columns_per_scale⌋].
+template <class X>
+void Cpu::observe(F8Statistics F8Observation::*part, MatrixView<X const> x, float const* scales,
+                  Index row_stride, Index rows_per_scale, Index columns_per_scale) {
+  F8Statistics& total = observation_->*part;
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index j = 0; j < x.cols; ++j) {
+      float const scale = scales[i / rows_per_scale * row_stride + j / columns_per_scale];
+      if (i % rows_per_scale == 0 && j % columns_per_scale == 0) total.add_scale(scale);
+      total.add(static_cast<float>(x(i, j)), scale);
+    }
 }
 
 inline void Cpu::pack_f8(MatrixView<float const> w, e4m3* packed, bool transposed) {
@@ -141,6 +183,14 @@ inline void Cpu::pack_f8(MatrixView<float const> w, e4m3* packed, bool transpose
       }
     }
   });
+  // The other packed form has the same codes and is not counted again.
+  if (observation_ && !transposed)
+    for (Index i = 0; i < w.rows; i += block)
+      for (Index j = 0; j < w.cols; j += block) {
+        auto const tile = w.row_slice(i, min(block, w.rows - i)).col_slice(j, min(block, w.cols - j));
+        float const scale = f8_scale(tile);
+        observe(&F8Observation::weights, tile, &scale, Index{0}, block, block);
+      }
 }
 
 template <class W>
@@ -169,9 +219,18 @@ cpu::F8Left Cpu::quantized_rows(MatrixView<X const> x) {
   Index const blocks = ceil_div(x.cols, cpu::f8_block);
   bf16* const codes = scratch_.take<bf16>(x.rows * x.cols);
   float* const scales = scratch_.take<float>(x.rows * blocks);
-  parallel(x.rows, [&](Index t, int) {
-    AETH_CPU_KERNEL(level_, float, quantize_row, codes + t * x.cols, scales + t * blocks, x.row(t), x.cols);
+  Index const height = f8_.square_tiles ? cpu::f8_block : 1;
+  parallel(ceil_div(x.rows, height), [&](Index part, int) {
+    Index const begin = part * height, end = min(begin + height, x.rows);
+    for (Index t = begin; t < end; ++t)
+      AETH_CPU_KERNEL(level_, float, quantize_row, codes + t * x.cols, scales + t * blocks, x.row(t), x.cols,
+                      f8_.scales);
+    if (!f8_.square_tiles) return;
+    for (Index b = 0; b < blocks; ++b) cpu::share_largest(scales + begin * blocks + b, end - begin, blocks);
+    for (Index t = begin; t < end; ++t)
+      AETH_CPU_KERNEL(level_, float, round_row, codes + t * x.cols, scales + t * blocks, x.row(t), x.cols);
   });
+  if (observation_) observe(&F8Observation::rows, x, scales, blocks, Index{1}, cpu::f8_block);
   return {codes, x.cols, scales, blocks};
 }
 
@@ -189,25 +248,65 @@ cpu::F8Left Cpu::quantized_columns(MatrixView<X const> x, Index const* first, In
     Index const b = task / strips, column = task % strips * strip;
     Index e = 0;
     while (blocks[e + 1] <= b) ++e;
-    Index const row = first[e] + (b - blocks[e]) * block;
-    AETH_CPU_KERNEL(level_, float, quantize_columns, codes + row * x.cols + column, x.cols,
-                    scales + b * x.cols + column, x.row(row) + column, x.stride,
-                    min(block, first[e + 1] - row), min(strip, x.cols - column));
+    Index const row = first[e] + (b - blocks[e]) * block, rows = min(block, first[e + 1] - row),
+                width = min(strip, x.cols - column);
+    float* const own = scales + b * x.cols + column;
+    X const* const from = x.row(row) + column;
+    AETH_CPU_KERNEL(level_, float, column_scales, own, from, x.stride, rows, width, f8_.scales);
+    if (f8_.square_tiles)
+      for (Index j0 = 0; j0 < width; j0 += block)
+        cpu::share_largest(own + j0, min(block, width - j0), Index{1});
+    AETH_CPU_KERNEL(level_, float, round_columns, codes + row * x.cols + column, x.cols, own, from, x.stride,
+                    rows, width);
   });
+  if (observation_)
+    for (Index e = 0; e < groups; ++e)
+      observe(&F8Observation::columns, x.row_slice(first[e], first[e + 1] - first[e]),
+              scales + blocks[e] * x.cols, x.cols, block, Index{1});
   return {codes, x.cols, scales, x.cols};
+}
+
+/// One block of k: product(from, steps, to) makes a part of its sum. c is overwritten unless `accumulate`; the last block
+/// of a tile says so.
+template <class Product>
+void Cpu::add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
+                       cpu::F8TileScales const& scales, Product const& product) const {
+  auto const promote = [&](cpu::F8TileScales const& by, bool add) {
+    AETH_CPU_KERNEL(level_, float, promote, tile.c, tile.c_row, tile.part, tile.stride, tile.height,
+                    tile.width, by.rows, by.row_step, by.columns, add);
+  };
+  if (!f8_.limited()) {
+    product(Index{0}, depth, tile.part);
+    return promote(scales, accumulate || !first);
+  }
+  cpu::F8TileScales const none{}, &inside = f8_.promote ? none : scales, &after = f8_.promote ? scales : none;
+  if (first || f8_.promote)
+    for (Index i = 0; i < tile.height * tile.stride; ++i) tile.part[i] = 0.0f;
+  std::uint32_t const kept = ~std::uint32_t{0} << (24 - f8_.accumulator_bits);
+  for (Index k = 0; k < depth; k += cpu::f8_instruction) {
+    product(k, min(cpu::f8_instruction, depth - k), tile.term);
+    AETH_CPU_KERNEL(level_, float, add_limited, tile.part, tile.term, tile.stride, tile.height, tile.width,
+                    inside.rows, inside.row_step, inside.columns, kept);
+  }
+  if (f8_.promote || last) promote(after, accumulate || (f8_.promote && !first));
+}
+
+inline void Cpu::reserve_f8_scratch() {
+  Index const floats = cpu::f8_scratch + (f8_.limited() ? cpu::f8_limited_scratch : 0);
+  for (Arena& arena : thread_scratch_) arena.reserve(floats * static_cast<Index>(sizeof(float)));
 }
 
 template <class Y>
 void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
   ArenaScope const scope(scratch_);
-  for (Arena& arena : thread_scratch_) arena.reserve(cpu::f8_scratch * static_cast<Index>(sizeof(float)));
+  reserve_f8_scratch();
   auto const row_tiles = [](cpu::F8Job<Y> const& job) { return ceil_div(job.rows, cpu::matmul_rows); };
   auto const tasks = [&](cpu::F8Job<Y> const& job) {
     return row_tiles(job) * ceil_div(job.columns, cpu::matmul_panel);
   };
   Index panel_bytes = 1;
   for (Index j = 0; j < count; ++j)
-    panel_bytes = jobs[j].rows <= cpu::f8_few_rows && panel_bytes > 0
+    panel_bytes = jobs[j].rows <= cpu::f8_few_rows && panel_bytes > 0 && !f8_.limited()
                       ? max(panel_bytes, jobs[j].depth * cpu::matmul_panel)
                       : 0;
   cpu::for_tasks(*this, jobs, count, panel_bytes, tasks, [&](cpu::F8Job<Y> const& job, Index at, int thread) {
@@ -215,7 +314,7 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
     Index const row = at % row_tiles(job) * cpu::matmul_rows, panel = at / row_tiles(job),
                 column = panel * cpu::matmul_panel, height = min(cpu::matmul_rows, job.rows - row),
                 used = min(cpu::matmul_panel, job.columns - column), width = layout.width(used);
-    if (height <= cpu::f8_few_rows)
+    if (height <= cpu::f8_few_rows && !f8_.limited())
       return cpu::f8_rows(level_, height, used, job.depth, job.a.codes + row * job.a.stride, job.a.stride,
                           job.a.scales + row * job.a.scale_stride, job.a.scale_stride,
                           layout.panel(job.b, panel), width, layout.scales(job.b) + panel * layout.blocks(),
@@ -237,18 +336,23 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
       if (write == Write::accumulate)
         AETH_CPU_KERNEL(level_, float, copy_rows, out, out_row, c, job.c_row, height, used);
     }
+    float* const term = f8_.limited() ? arena.take<float>(cpu::f8_limited_scratch) : nullptr;
+    cpu::F8Tile const tile{height, used, out, out_row, part, cpu::matmul_panel, term};
     for (Index b = 0; b < layout.blocks(); ++b) {
       Index const k = b * cpu::f8_block, depth = min(cpu::f8_block, job.depth - k);
       float const scale = layout.scales(job.b)[panel * layout.blocks() + b];
       for (Index j = 0; j < used; ++j) column_scales[j] = scale;
       cpu::widen_groups(level_, pairs, layout.panel(job.b, panel) + k * width,
                         round_up(depth, Index{2}) * width);
-      cpu::matmul(level_, height, used, depth,
-                  cpu::LeftMatrix<bf16>{job.a.codes + row * job.a.stride + k, job.a.stride},
-                  cpu::RightMatrix<bf16>{pairs, width, 0}, part, cpu::matmul_panel, false, scratch);
-      AETH_CPU_KERNEL(level_, float, promote, out, out_row, part, cpu::matmul_panel, height, used,
-                      job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, column_scales,
-                      write == Write::accumulate || b > 0);
+      add_f8_block(tile, depth, b == 0, b + 1 == layout.blocks(), write == Write::accumulate,
+                   {job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, column_scales},
+                   [&](Index from, Index steps, float* to) {
+                     cpu::matmul(
+                         level_, height, used, steps,
+                         cpu::LeftMatrix<bf16>{job.a.codes + row * job.a.stride + k + from, job.a.stride},
+                         cpu::RightMatrix<bf16>{pairs + from * width, width, 0}, to, cpu::matmul_panel, false,
+                         scratch);
+                   });
     }
     if constexpr (!std::is_same_v<Y, float>)
       AETH_CPU_KERNEL(level_, float, copy_rows, c, job.c_row, out, out_row, height, used);
@@ -257,7 +361,7 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
 
 inline void Cpu::weight_grad_f8(cpu::F8GradientJob const* jobs, Index count) {
   ArenaScope const scope(scratch_);
-  for (Arena& arena : thread_scratch_) arena.reserve(cpu::f8_scratch * static_cast<Index>(sizeof(float)));
+  reserve_f8_scratch();
   constexpr Index tile_rows = cpu::f8_gradient_rows, tile_columns = cpu::f8_gradient_columns;
   auto const row_tiles = [](cpu::F8GradientJob const& job) { return ceil_div(job.rows, tile_rows); };
   auto const tasks = [&](cpu::F8GradientJob const& job) {
@@ -270,15 +374,21 @@ inline void Cpu::weight_grad_f8(cpu::F8GradientJob const* jobs, Index count) {
     ArenaScope const task_scope(arena);
     float* const part = arena.take<float>(tile_rows * tile_columns);
     float* const scratch = arena.take<float>(cpu::matmul_scratch);
-    for (Index b = 0, t = 0; t < job.depth; ++b, t += cpu::f8_block) {
-      cpu::matmul(level_, height, width, min(cpu::f8_block, job.depth - t),
-                  cpu::LeftMatrix<bf16>{job.a.codes + t * job.a.stride + row, job.a.stride, true},
-                  cpu::RightMatrix<bf16>{job.b.codes + t * job.b.stride + column, job.b.stride}, part,
-                  tile_columns, false, scratch);
-      AETH_CPU_KERNEL(level_, float, promote, job.c + row * job.c_row + column, job.c_row, part, tile_columns,
-                      height, width, job.a.scales + b * job.a.scale_stride + row, Index{1},
-                      job.b.scales + b * job.b.scale_stride + column, true);
-    }
+    float* const term = f8_.limited() ? arena.take<float>(cpu::f8_limited_scratch) : nullptr;
+    cpu::F8Tile const tile{height,       width, job.c + row * job.c_row + column, job.c_row, part,
+                           tile_columns, term};
+    for (Index b = 0, t = 0; t < job.depth; ++b, t += cpu::f8_block)
+      add_f8_block(tile, min(cpu::f8_block, job.depth - t), b == 0, t + cpu::f8_block >= job.depth, true,
+                   {job.a.scales + b * job.a.scale_stride + row, Index{1},
+                    job.b.scales + b * job.b.scale_stride + column},
+                   [&](Index from, Index steps, float* to) {
+                     Index const k = t + from;
+                     cpu::matmul(
+                         level_, height, width, steps,
+                         cpu::LeftMatrix<bf16>{job.a.codes + k * job.a.stride + row, job.a.stride, true},
+                         cpu::RightMatrix<bf16>{job.b.codes + k * job.b.stride + column, job.b.stride}, to,
+                         tile_columns, false, scratch);
+                   });
   });
 }
 
