@@ -18,6 +18,7 @@
 #include "aeth/core/arena.hpp"
 #include "aeth/core/view.hpp"
 #include "aeth/numeric/f8_arithmetic.hpp"
+#include "aeth/numeric/f8_rows.hpp"
 #include "aeth/numeric/f8_statistics.hpp"
 
 namespace aeth {
@@ -116,6 +117,13 @@ class Cpu {
   void pack_from_f8(MatrixView<float const> w, Index row, Index rows, W* packed, bool transposed);
   void pack_weights(MatrixView<float const> w, e4m3* packed);
   void pack_transposed(MatrixView<float const> w, e4m3* packed);
+
+  /// Rounds a matrix to FP8, a scale for each 128 columns of a row, to have it at half the size of BF16 or a quarter of
+  /// FP32's. A row with a number that is not finite comes back as NaN, tile by tile.
+  template <class X>
+  void keep_f8(MatrixView<X const> x, F8Rows const& to);
+  template <class X>
+  void restore_f8(F8Rows const& from, MatrixView<X> x);
 
   /// y [T,out] (+)= x [T,in] · wᵀ, w packed.
   template <class X, class Y, class W>

@@ -215,6 +215,20 @@ void Cpu::pack_from_f8(MatrixView<float const> w, Index row, Index rows, W* pack
 }
 
 template <class X>
+void Cpu::keep_f8(MatrixView<X const> x, F8Rows const& to) {
+  parallel(x.rows, [&](Index t, int) {
+    AETH_CPU_KERNEL(level_, float, keep_row, to.row_codes(t), to.row_scales(t), x.row(t), x.cols, f8_.scales);
+  });
+}
+
+template <class X>
+void Cpu::restore_f8(F8Rows const& from, MatrixView<X> x) {
+  parallel(x.rows, [&](Index t, int) {
+    AETH_CPU_KERNEL(level_, float, restore_row, x.row(t), from.row_codes(t), from.row_scales(t), x.cols);
+  });
+}
+
+template <class X>
 cpu::F8Left Cpu::quantized_rows(MatrixView<X const> x) {
   Index const blocks = ceil_div(x.cols, cpu::f8_block);
   bf16* const codes = scratch_.take<bf16>(x.rows * x.cols);

@@ -305,6 +305,29 @@ TEST_CASE("sums of 14 bits err by about the 2 % that DeepSeek-V3 reports at 4096
   CHECK(worst(promoted) < worst(limited) / 2);
 }
 
+TEST_CASE("rows that are kept in FP8 come back rounded, on every SIMD level", "[backend][fp8]") {
+  for (SimdLevel const level : levels())
+    for (Index const cols : {Index{1}, Index{64}, Index{127}, Index{300}}) {
+      INFO("level " << static_cast<int>(level) << ", " << cols << " columns");
+      auto x = operand<bf16>(7, cols, 16);
+      auto const q = activation(x);
+      Cpu cpu(2, level);
+      Arena arena;
+      auto const kept = F8Rows::in(arena, 7, cols);
+      cpu.keep_f8(x.cview(), kept);
+      Tensor<bf16> y(7, cols);
+      cpu.restore_f8(kept, y.view());
+      for (std::size_t i = 0; i < y.values.size(); ++i)
+        REQUIRE(value_of(y.values[i]) == value_of(bf16(q.codes.values[i] * q.scales.values[i])));
+      x(3, cols - 1) = bf16(std::numeric_limits<float>::infinity());
+      cpu.keep_f8(x.cview(), kept);
+      cpu.restore_f8(kept, y.view());
+      for (Index t = 0; t < 7; ++t)
+        for (Index j = 0; j < cols; ++j)
+          REQUIRE(std::isnan(static_cast<float>(y(t, j))) == (t == 3 && j / 128 == (cols - 1) / 128));
+    }
+}
+
 TEST_CASE("what rounding to FP8 does is counted on request", "[backend][fp8]") {
   Tensor<float> x(2, 256, 1.0f), w(128, 256, 0.5f);
   x(0, 0) = 448.0f;  // its tile's other values, 1, keep a code

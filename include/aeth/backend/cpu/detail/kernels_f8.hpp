@@ -90,6 +90,17 @@ inline void store_groups(bf16 const* from, e4m3* to, Index size) {
   }
 }
 
+/// A row in tiles of f8_block columns: codes [size rounded up to a group] and scales.
+template <class L, class X>
+inline void keep_row(e4m3* codes, float* scales, X const* x, Index size, ScaleForm form) {
+  for (Index j = 0; j < size; j += f8_block) {
+    alignas(64) bf16 tile[f8_block] = {};
+    Index const width = (aeth::min)(f8_block, size - j);
+    quantize_row<L>(tile, scales + j / f8_block, x + j, width, form);
+    store_groups<L>(tile, codes + j, round_up(width, f8_group));
+  }
+}
+
 /// w [rows, columns], of one scale, as codes of a packed panel: transposed, pairs of columns interleaved, `width` ≥ rows
 /// places for each. At most matmul_panel rows and f8_block columns.
 template <class L, class X>
