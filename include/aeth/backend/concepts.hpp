@@ -12,6 +12,7 @@
 #include "aeth/backend/types.hpp"
 #include "aeth/core/arena.hpp"
 #include "aeth/core/view.hpp"
+#include "aeth/numeric/f8_rows.hpp"
 #include "aeth/numeric/precision.hpp"
 
 namespace aeth {
