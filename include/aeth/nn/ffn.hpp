@@ -25,7 +25,7 @@ struct FfnContext {
   MatrixView<A> hidden;   ///< [T,F]
   F8Rows narrowed;        ///< gate_up, if it is kept in FP8
 
-  void reserve(Arena& arena, Index tokens, Index hidden_dim, Hold hold) {
+  void reserve(Arena& arena, Index tokens, Index hidden_dim, Hold hold = Hold::all) {
     if (takes(hold, is_narrowed)) gate_up = arena.matrix<A>(tokens, 2 * hidden_dim);
     if (takes(hold, P::recomputes)) hidden = arena.matrix<A>(tokens, hidden_dim);
     if constexpr (is_narrowed) {
@@ -81,7 +81,7 @@ class Ffn {
     packed_down_.visit_from(down_, visit);
   }
 
-  void reserve(Arena& arena, Index tokens, Context& c, Hold hold) const {
+  void reserve(Arena& arena, Index tokens, Context& c, Hold hold = Hold::all) const {
     c.reserve(arena, tokens, hidden_dim_, hold);
   }
 

@@ -52,7 +52,7 @@ struct MlaContext {
   }
 
   /// Takes what training needs.
-  void reserve(Arena& arena, Index tokens, Hold hold) {
+  void reserve(Arena& arena, Index tokens, Hold hold = Hold::all) {
     reserve_projection(arena, tokens, hold);
     if (takes(hold, P::recomputes)) kv = arena.matrix<A>(tokens, C.heads * (C.nope_dim + C.v_dim));
     if (!takes(hold, false)) return;

@@ -49,7 +49,7 @@ class Experts {
     packed_down_.visit_from(experts_[0].down, visit);
   }
 
-  void reserve(Arena& arena, Index rows, Context& c, Hold hold) const {
+  void reserve(Arena& arena, Index rows, Context& c, Hold hold = Hold::all) const {
     c.reserve(arena, rows, C.hidden_dim, hold);
   }
 

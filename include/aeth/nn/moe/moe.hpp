@@ -60,7 +60,7 @@ class Moe {
     if constexpr (C.shared > 0) shared_.for_each_packed(visit);
   }
 
-  void reserve(Arena& arena, Index tokens, Context& c, Hold hold) const {
+  void reserve(Arena& arena, Index tokens, Context& c, Hold hold = Hold::all) const {
     if (takes(hold, false)) {
       router_.reserve(arena, tokens, c.router);
       c.dispatch.reserve(arena, tokens, C.top_k, C.experts);
