@@ -133,20 +133,41 @@ struct Scaling {
                threads, aeth::to_string(options.level));
   }
 
-  /// Sequences stay as long, so attention costs each token the same; only their number grows. All at once, whose
-  /// activations outgrow the caches, and in micro-batches of 4,096 tokens, which change no bit.
+  /// Sequences stay as long, so attention costs each token the same; only their number grows. Beside as many tokens in
+  /// batches of 1,024, in turns. All at once, whose activations outgrow the caches, and in micro-batches of 4,096 tokens,
+  /// which change no bit.
   template <class P>
   void tokens() {
-    constexpr Index length = 256;
+    constexpr Index length = 256, few = 1024;
+    constexpr aeth::ModelConfig C = aeth::presets::tiny;
     auto const measure_one = [&](Index count, Index micro_rows) {
       std::string const config = aeth::text("tiny ", count, " tokens", micro_rows > 0 ? " by 4096" : "");
       if (!report.wants("scale.tokens", config, std::string(P::name))) return;
       aeth::Cpu cpu(options.threads, options.level);
-      add<P>("scale.tokens", config, static_cast<double>(count), "tokens/s",
-             gradient_times<aeth::presets::tiny, P>(options, cpu, count / length, length, micro_rows),
-             options.threads);
+      aeth::Model<C, P> model(cpu);
+      model.initialize(1);
+      aeth::train::Stepper<aeth::Model<C, P>> stepper(model, micro_rows), of_few(model);
+      auto const batch = random_batch(count / length, length, C.vocab_size),
+                 few_tokens = random_batch(few / length, length, C.vocab_size);
+      auto const [many, several] = measure(
+          options, [&] { (void)stepper.gradients(batch, {.mtp_weight = 0.0}); },
+          [&] {
+            for (Index i = 0; i < count / few; ++i) (void)of_few.gradients(few_tokens, {.mtp_weight = 0.0});
+          });
+      double const amount = static_cast<double>(count);
+      report.add({.bench = "scale.tokens",
+                  .config = config,
+                  .precision = std::string(P::name),
+                  .unit = "tokens/s",
+                  .value = amount / many.median(),
+                  .least = amount / many.slowest(),
+                  .most = amount / many.fastest(),
+                  .samples = static_cast<int>(many.seconds.size()),
+                  .peer = "by 1024",
+                  .peer_value = amount / several.median()},
+                 options.threads, aeth::to_string(options.level));
     };
-    for (Index const count : {1024, 4096, 16384, 65536}) measure_one(count, 0);
+    for (Index const count : {4096, 16384, 65536}) measure_one(count, 0);
     for (Index const count : {16384, 65536}) measure_one(count, 4096 / length);
   }
 
