@@ -7,6 +7,7 @@
 // can be read.
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <type_traits>
@@ -108,6 +109,20 @@ class Operations {
     embedding();
   }
 
+  /// What of it has a form in FP8.
+  void run_f8() {
+    Index const d = c_.dim, heads = c_.mla.heads;
+    f8_products("o, one row", Index{heads} * c_.mla.v_dim, d, 1);
+    for (Index const rows : {Index{32}, Index{128}, tokens_}) {
+      f8_products("q_a", d, c_.mla.q_rank, rows);
+      f8_products("q_b", c_.mla.q_rank, heads * c_.mla.qk_dim(), rows);
+      f8_products("kv_b", c_.mla.kv_rank, heads * (c_.mla.nope_dim + c_.mla.v_dim), rows);
+      f8_products("o", Index{heads} * c_.mla.v_dim, d, rows);
+      f8_products("ffn_up", d, Index{2} * c_.ffn_dim, rows);
+      f8_products("ffn_down", c_.ffn_dim, d, rows);
+    }
+  }
+
  private:
   static constexpr bool is_fp32 = std::is_same_v<A, float>;
   static constexpr char const* precision = is_fp32 ? "fp32" : "bf16";
@@ -155,6 +170,52 @@ class Operations {
     Index const part = aeth::round_up(aeth::ceil_div(size, Index{b_.cpu.threads()}), Index{16});
     b_.cpu.parallel(aeth::ceil_div(size, part),
                     [&](Index i, int) { body(i * part, aeth::min(part, size - i * part)); });
+  }
+
+  /// FP8 with BF16 beside it; both add in BF16 dot products, and have their limit.
+  template <class Body, class Peer>
+  void beside_bf16(std::string const& bench, std::string const& config, Work const& work, Body const& body,
+                   Peer const& peer) {
+    if (!b_.report.wants(bench, config, "fp8")) return;
+    auto const [ours, theirs] = measure(b_.options, body, peer);
+    bench::Row line = row(bench, config, work, ours);
+    line.precision = "fp8";
+    line.peer = "bf16";
+    line.peer_value = line.value * ours.median() / theirs.median();
+    b_.report.add(line);
+  }
+
+  void f8_products(std::string const& part, Index in, Index out, Index rows) {
+    std::string const config = label(aeth::text(part, " ", rows, "x", in, "x", out));
+    Work const work{2.0 * static_cast<double>(rows) * static_cast<double>(in) * static_cast<double>(out),
+                    static_cast<double>(rows * (in + out)) * sizeof(A) + static_cast<double>(in * out)};
+    bool any = false;
+    for (char const* const bench : {"linear", "linear_input_grad", "linear_weight_grad"})
+      any = any || b_.report.wants(bench, config, "fp8");
+    if (!any) return;
+    Tensor<A> x(rows, in), y(rows, out);
+    Tensor<float> w(out, in, 1.0 / std::sqrt(static_cast<double>(in)));
+    auto const products = [&]<class W>(W) {
+      auto forward = std::make_shared<Buffer<W>>(aeth::Cpu::packed_size<W>(out, in));
+      auto backward = std::make_shared<Buffer<W>>(aeth::Cpu::packed_size<W>(in, out));
+      b_.cpu.pack_weights(w.read(), forward->data());
+      b_.cpu.pack_transposed(w.read(), backward->data());
+      return std::make_pair(forward, backward);
+    };
+    auto const f8 = products(aeth::e4m3()), wide = products(aeth::bf16());
+    auto const forward = [&](auto const& packed) {
+      return [&] { b_.cpu.linear(x.read(), packed.first->data(), y.view()); };
+    };
+    auto const backward = [&](auto const& packed) {
+      return [&] { b_.cpu.linear(y.read(), packed.second->data(), x.view()); };
+    };
+    beside_bf16("linear", config, work, forward(f8), forward(wide));
+    if (rows == 1) return;
+    beside_bf16("linear_input_grad", config, work, backward(f8), backward(wide));
+    beside_bf16(
+        "linear_weight_grad", config, work,
+        [&] { b_.cpu.linear_weight_grad<aeth::e4m3>(y.read(), x.read(), w.view()); },
+        [&] { b_.cpu.linear_weight_grad<aeth::bf16>(y.read(), x.read(), w.view()); });
   }
 
   void matrix_products(std::string const& part, Index in, Index out, Index rows = 0) {
@@ -524,6 +585,7 @@ int main(int argc, char** argv) {
     Operations<float>(b, "peer", bench::peer_model, 512, 512).run();
     Operations<aeth::bf16>(b, "mini", aeth::presets::mini, 16 * 256, 256).run();
     Operations<aeth::bf16>(b, "peer", bench::peer_model, 512, 512).run();
+    Operations<aeth::bf16>(b, "peer", bench::peer_model, 512, 512).run_f8();
     bench::report_peak_again(options, report);
   });
 }

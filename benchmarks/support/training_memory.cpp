@@ -87,11 +87,12 @@ bool in_new_process(std::string_view filter, std::string const& name, aeth::Trai
   return waitpid(child, &status, 0) == child && status == 0;
 }
 
-/// Both precisions.
-template <aeth::ModelConfig C>
-bool both(std::string_view filter, std::string const& name, aeth::TrainingBatch const& size) {
-  bool const fp32 = in_new_process<C, aeth::Fp32>(filter, name, size);
-  return in_new_process<C, aeth::Bf16>(filter, name, size) && fp32;
+/// All precisions of a pack.
+template <aeth::ModelConfig C, class... P>
+bool each(std::string_view filter, std::string const& name, aeth::TrainingBatch const& size) {
+  bool well = true;
+  ((well = in_new_process<C, P>(filter, name, size) && well), ...);
+  return well;
 }
 
 }  // namespace
@@ -104,13 +105,18 @@ int main(int argc, char** argv) {
       "| measured | difference |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
   std::fflush(stdout);
   try {
-    bool well = both<aeth::presets::tiny>(filter, "tiny 16x64", {.rows = 16, .length = 64});
-    well = both<aeth::presets::mini>(filter, "mini 16x256", {.rows = 16, .length = 256}) && well;
-    well =
-        both<aeth::presets::mini>(filter, "mini 16x256 by 4", {.rows = 16, .length = 256, .micro_rows = 4}) &&
-        well;
-    well = both<bench::peer_model_3_layers>(filter, "peer B, 3 layers, 8x512 by 2",
-                                            {.rows = 8, .length = 512, .micro_rows = 2}) &&
+    using namespace aeth;
+    bool well = each<presets::tiny, Fp32, Bf16, Fp8>(filter, "tiny 16x64", {.rows = 16, .length = 64});
+    well = each<presets::mini, Fp32, Bf16, Fp8>(filter, "mini 16x256", {.rows = 16, .length = 256}) && well;
+    well = each<presets::mini, Fp32, Bf16, Fp8>(filter, "mini 16x256 by 4",
+                                                {.rows = 16, .length = 256, .micro_rows = 4}) &&
+           well;
+    well = each<bench::peer_model_3_layers, Fp32, Bf16, Fp8>(filter, "peer B, 3 layers, 8x512 by 2",
+                                                             {.rows = 8, .length = 512, .micro_rows = 2}) &&
+           well;
+    // 14 GiB; in FP32 it is 20.
+    well = each<bench::peer_model, Bf16, Fp8>(filter, "peer B, 8x512 by 2",
+                                              {.rows = 8, .length = 512, .micro_rows = 2}) &&
            well;
     return well ? 0 : 1;
   } catch (std::exception const& error) {

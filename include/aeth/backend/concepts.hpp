@@ -12,6 +12,7 @@
 #include "aeth/backend/types.hpp"
 #include "aeth/core/arena.hpp"
 #include "aeth/core/view.hpp"
+#include "aeth/numeric/f8_rows.hpp"
 #include "aeth/numeric/precision.hpp"
 
 namespace aeth {
@@ -85,6 +86,14 @@ concept HasWidePacking =
 };
 
 /// y = x · wᵀ from and to either storage, and the weight's gradient.
+/// For policies that keep activations in FP8.
+template <class B, class P>
+concept HasF8Rows = std::same_as<typename P::Kept, typename P::Activation> ||
+    requires(B& b, F8Rows const& kept, archetype::Operands<P>& o) {
+  b.keep_f8(o.x, kept);
+  b.restore_f8(kept, o.y);
+};
+
 template <class B, class P>
 concept SupportsLinear = requires(B& b, archetype::Operands<P>& o) {
   b.linear(o.x, o.cw, o.y, o.write);
@@ -190,7 +199,8 @@ concept SupportsUpdate = requires(B& b, archetype::Operands<P>& o) {
 
 /// What dense layers need.
 template <class B, class P>
-concept SupportsDenseLayers = HasPackedWeights<B, P> && HasWidePacking<B, P> && SupportsLinear<B, P> &&
+concept SupportsDenseLayers =
+    HasPackedWeights<B, P> && HasWidePacking<B, P> && HasF8Rows<B, P> && SupportsLinear<B, P> &&
     SupportsRmsNorm<B, P> && SupportsRotation<B, P> && SupportsSwiglu<B, P> && SupportsAddition<B, P> &&
     SupportsEmbedding<B, P> && SupportsAttention<B, P> && SupportsLatentAttention<B, P>;
 

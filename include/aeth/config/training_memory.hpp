@@ -37,20 +37,22 @@ struct TrainingMemory {
 
 namespace detail {
 
-/// Every matrix that products read but the routers: visit(out, in, copies), layer by layer.
+/// Every matrix that products read but the routers: visit(out, in, copies, wide), layer by layer; those of head and MTP's
+/// projection are of the wider type.
 template <class Visit>
 constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcept {
   Index const width = c.dim, heads = c.mla.heads;
   auto const block = [&](Index count, bool has_experts) {
     MlaConfig const& m = c.mla;
-    if (m.q_rank > 0) visit(Index{m.q_rank}, width, count);
-    visit(heads * m.qk_dim(), m.q_rank > 0 ? Index{m.q_rank} : width, count);
-    visit(Index{m.kv_rank} + m.rope_dim, width, count);
-    visit(heads * (m.nope_dim + m.v_dim), Index{m.kv_rank}, count);
-    visit(width, heads * m.v_dim, count);
+    auto const matrix = [&](Index out, Index in, Index copies) { visit(out, in, copies, false); };
+    if (m.q_rank > 0) matrix(Index{m.q_rank}, width, count);
+    matrix(heads * m.qk_dim(), m.q_rank > 0 ? Index{m.q_rank} : width, count);
+    matrix(Index{m.kv_rank} + m.rope_dim, width, count);
+    matrix(heads * (m.nope_dim + m.v_dim), Index{m.kv_rank}, count);
+    matrix(width, heads * m.v_dim, count);
     auto const ffn = [&](Index hidden, Index copies) {
-      visit(2 * hidden, width, copies);
-      visit(width, hidden, copies);
+      matrix(2 * hidden, width, copies);
+      matrix(width, hidden, copies);
     };
     if (!has_experts) return ffn(c.ffn_dim, count);
     ffn(c.moe.hidden_dim, count * c.moe.experts);
@@ -58,9 +60,9 @@ constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcep
   };
   block(dense_ffn_layers(c), false);
   block(moe_layers(c), true);
-  visit(Index{c.vocab_size}, width, 1);
+  visit(Index{c.vocab_size}, width, 1, true);
   if (c.mtp_depth == 0) return;
-  visit(width, 2 * width, c.mtp_depth);
+  visit(width, 2 * width, c.mtp_depth, true);
   block(c.mtp_depth, c.moe.experts > 0);
 }
 
@@ -70,12 +72,18 @@ constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcep
   auto const size = [](Index out, Index in, Index group) {
     return round_up(out, Index{16}) * round_up(in, group);
   };
+  // Codes in panels of 64 columns, then a scale for each of them and 128 of `in` (backend/cpu/matmul_f8.hpp).
+  auto const f8_bytes = [](Index out, Index in) {
+    return round_up(round_up(out, Index{32}) * round_up(in, Index{2}), Index{64}) +
+           round_up(ceil_div(out, Index{64}) * ceil_div(in, Index{128}) * 4, Index{64});
+  };
   Index const layers = Index{c.layers} + c.mtp_depth, group = types.packed_group;
   Index total = layers * c.mla.heads *
                 (size(c.mla.v_dim, c.mla.kv_rank, group) + size(c.mla.kv_rank, c.mla.nope_dim, group)) *
-                types.packed;
-  for_each_matrix(c, [&](Index out, Index in, Index copies) {
-    total += copies * (size(out, in, group) + size(in, out, group)) * types.packed;
+                types.wide;
+  for_each_matrix(c, [&](Index out, Index in, Index copies, bool wide) {
+    total += copies * (types.f8 && !wide ? f8_bytes(out, in) + f8_bytes(in, out)
+                                         : (size(out, in, group) + size(in, out, group)) * types.wide);
   });
   Index const router = size(c.moe.experts, c.dim, 1) + size(c.dim, c.moe.experts, 1);
   return total + (moe_layers(c) + (c.moe.experts > 0 ? c.mtp_depth : 0)) * router * types.exact;

@@ -7,24 +7,29 @@ namespace aeth {
 
 /// Bytes of one number in each of its roles; `training_types` knows those of a precision policy.
 struct TrainingTypes {
-  Index master = 4;        ///< weights as the optimizer sees them, gradients, moments
-  Index packed = 4;        ///< both copies of the matrices that products read, and operands of products
-  Index packed_group = 1;  ///< numbers of the copy that lie together: the inner extent is rounded up to it
-  Index activation = 4;    ///< inputs and outputs of products, and their gradients
-  Index exact = 4;         ///< residual stream, norms, router, logits
-  Index moments = 2;       ///< of the optimizer, per weight
+  Index master = 4;         ///< weights as the optimizer sees them, gradients, moments
+  Index packed = 4;         ///< both copies of the matrices that products read, and operands of products
+  Index wide = 4;           ///< the same of head, MTP's projection and absorbed attention
+  Index packed_group = 1;   ///< numbers of the copy that lie together: the inner extent is rounded up to it
+  Index activation = 4;     ///< inputs and outputs of products, and their gradients
+  Index exact = 4;          ///< residual stream, norms, router, logits
+  Index moments = 2;        ///< of the optimizer, per weight
+  bool recomputes = false;  ///< backward makes anew what is cheap
+  bool f8 = false;          ///< layers' products take FP8 with scales, and SwiGLU's inputs are kept so
 };
 
-/// The types of a precision policy of `numeric/precision.hpp` whose products all take operands of one type.
+/// The types of a precision policy of `numeric/precision.hpp`.
 template <class P>
-  requires(sizeof(typename P::Weight) > 1)
 [[nodiscard]] constexpr TrainingTypes training_types() noexcept {
-  constexpr Index weight = sizeof(typename P::Weight);
+  constexpr Index weight = sizeof(typename P::Weight), wide = sizeof(typename P::WideWeight);
   return {.master = sizeof(typename P::Master),
           .packed = weight,
-          .packed_group = weight == 2 ? 2 : 1,
+          .wide = wide,
+          .packed_group = wide == 2 ? 2 : 1,
           .activation = sizeof(typename P::Activation),
-          .exact = sizeof(typename P::Exact)};
+          .exact = sizeof(typename P::Exact),
+          .recomputes = P::recomputes,
+          .f8 = weight == 1};
 }
 
 /// What goes through a model at once.

@@ -40,7 +40,7 @@ struct BlockConfig {
   return {c.dim, c.norm_eps, c.mla, c.moe};
 }
 
-/// What forward leaves for backward.
+/// What forward leaves for backward, and what both work with.
 template <BlockConfig C, class P>
 struct BlockContext {
   using A = typename P::Activation;
@@ -100,28 +100,31 @@ class Block {
 
   /// `sequences`: how many balance losses backward may write.
   void reserve(Arena& arena, Index tokens, Index sequences, Context& c) const {
-    reserve_around_attention(arena, tokens, c);
-    c.mla.reserve(arena, tokens);
+    reserve_around_attention(arena, tokens, c, Hold::kept);
+    c.mla.reserve(arena, tokens, Hold::kept);
     c.balance_loss = arena.take<T>(sequences);
     for (Index b = 0; b < sequences; ++b) c.balance_loss[b] = T(0);
   }
 
   void forward(B& backend, MatrixView<T> x, MatrixView<T> out, PassGeometry<T> const& pass, Context& c,
                Arena& arena) const {
+    ArenaScope const scope(arena);
+    reserve_remade(arena, x.rows, c);
     begin(backend, x, c);
     mla_.forward(backend, c.attn_in, pass.rotary, pass.spans, c.middle, c.mla);
     finish(backend, out, c, arena);
   }
 
   /// The two halves around attention, for callers that bring a cache of their own.
-  void reserve_around_attention(Arena& arena, Index tokens, Context& c) const {
-    c.attn_in = arena.matrix<A>(tokens, C.dim);
-    c.middle = arena.matrix<T>(tokens, C.dim);
-    c.ffn_in = arena.matrix<A>(tokens, C.dim);
-    c.attn_inverse = arena.take<T>(tokens);
-    c.ffn_inverse = arena.take<T>(tokens);
-    if (ffn_) ffn_->reserve(arena, tokens, c.ffn);
-    if (moe_) moe_->reserve(arena, tokens, c.moe);
+  void reserve_around_attention(Arena& arena, Index tokens, Context& c, Hold hold = Hold::all) const {
+    bool const kept = takes(hold, false), remade = takes(hold, P::recomputes);
+    if (remade) c.attn_in = arena.matrix<A>(tokens, C.dim);
+    if (kept) c.middle = arena.matrix<T>(tokens, C.dim);
+    if (remade) c.ffn_in = arena.matrix<A>(tokens, C.dim);
+    if (kept) c.attn_inverse = arena.take<T>(tokens);
+    if (kept) c.ffn_inverse = arena.take<T>(tokens);
+    if (ffn_) ffn_->reserve(arena, tokens, c.ffn, hold);
+    if (moe_) moe_->reserve(arena, tokens, c.moe, hold);
   }
   /// c.attn_in = norm(x)
   void begin(B& backend, MatrixView<T> x, Context& c) const {
@@ -140,6 +143,11 @@ class Block {
   /// dx holds d(out) on entry and d(x) on return; weight gradients accumulate.
   void backward(B& backend, MatrixView<T> dx, PassGeometry<T> const& pass, Context& c, Arena& arena) const {
     ArenaScope const scope(arena);
+    reserve_remade(arena, dx.rows, c);
+    if constexpr (P::recomputes) {
+      attn_norm_.forward(backend, c.x, c.attn_in, c.attn_inverse);
+      ffn_norm_.forward(backend, c.middle, c.ffn_in, c.ffn_inverse);
+    }
     auto const d_normed = arena.matrix<T>(dx.rows, C.dim);
     if (ffn_) ffn_->backward(backend, dx, c.ffn_in, d_normed, Write::overwrite, c.ffn, arena);
     if (moe_) moe_->backward(backend, dx, c.ffn_in, d_normed, pass.balance, c.balance_loss, c.moe, arena);
@@ -155,6 +163,13 @@ class Block {
   }
 
  private:
+  void reserve_remade(Arena& arena, Index tokens, Context& c) const {
+    if constexpr (P::recomputes) {
+      reserve_around_attention(arena, tokens, c, Hold::remade);
+      c.mla.reserve(arena, tokens, Hold::remade);
+    }
+  }
+
   RmsNorm<P, B> attn_norm_{C.dim, C.norm_eps};
   Mla<C.mla, C.dim, P, B> mla_;
   RmsNorm<P, B> ffn_norm_{C.dim, C.norm_eps};

@@ -5,24 +5,45 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 
 #include "aeth/core/arena.hpp"
 #include "aeth/nn/parameter.hpp"
+#include "aeth/numeric/f8_rows.hpp"
 #include "aeth/ops/elementwise.hpp"
 #include "aeth/ops/linear.hpp"
 
 namespace aeth::nn {
 
-/// What forward leaves for backward.
+/// What forward leaves for backward, and what both work with.
 template <class P>
 struct FfnContext {
   using A = typename P::Activation;
+  static constexpr bool is_narrowed = !std::is_same_v<typename P::Kept, A>;
+
   MatrixView<A> gate_up;  ///< [T,2F]
   MatrixView<A> hidden;   ///< [T,F]
+  F8Rows narrowed;        ///< gate_up, if it is kept in FP8
 
-  void reserve(Arena& arena, Index tokens, Index hidden_dim) {
-    gate_up = arena.matrix<A>(tokens, 2 * hidden_dim);
-    hidden = arena.matrix<A>(tokens, hidden_dim);
+  void reserve(Arena& arena, Index tokens, Index hidden_dim, Hold hold = Hold::all) {
+    if (takes(hold, is_narrowed)) gate_up = arena.matrix<A>(tokens, 2 * hidden_dim);
+    if (takes(hold, P::recomputes)) hidden = arena.matrix<A>(tokens, hidden_dim);
+    if constexpr (is_narrowed) {
+      if (hold == Hold::all) narrowed = {};
+      if (hold == Hold::kept) narrowed = F8Rows::in(arena, tokens, 2 * hidden_dim);
+    }
+  }
+
+  /// The end of forward and the begin of backward.
+  template <class B>
+  void keep(B& backend) const {
+    if constexpr (is_narrowed)
+      if (narrowed.codes) backend.keep_f8(as_const(gate_up), narrowed);
+  }
+  template <class B>
+  void remake(B& backend) const {
+    if constexpr (is_narrowed) backend.restore_f8(narrowed, gate_up);
+    if constexpr (P::recomputes) ops::swiglu(backend, gate_up, hidden);
   }
 };
 
@@ -60,18 +81,22 @@ class Ffn {
     packed_down_.visit_from(down_, visit);
   }
 
-  void reserve(Arena& arena, Index tokens, Context& c) const { c.reserve(arena, tokens, hidden_dim_); }
+  void reserve(Arena& arena, Index tokens, Context& c, Hold hold = Hold::all) const {
+    c.reserve(arena, tokens, hidden_dim_, hold);
+  }
 
   void forward(B& backend, MatrixView<A> x, MatrixView<T> y, Context& c) const {
     ops::linear(backend, x, packed_gate_up_.forward.data, c.gate_up);
     ops::swiglu(backend, c.gate_up, c.hidden);
     ops::linear(backend, c.hidden, packed_down_.forward.data, y);
+    c.keep(backend);
   }
 
   /// dx overwritten or continued, weight gradients accumulate.
   void backward(B& backend, MatrixView<T> dy, MatrixView<A> x, MatrixView<T> dx, Write write, Context& c,
                 Arena& arena) const {
     ArenaScope const scope(arena);
+    c.remake(backend);
     auto const d_hidden = arena.matrix<A>(x.rows, hidden_dim_);
     auto const d_gate_up = arena.matrix<A>(x.rows, 2 * hidden_dim_);
     ops::linear_weight_grad<W>(backend, dy, c.hidden, down_.gradient_matrix());

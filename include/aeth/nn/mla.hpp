@@ -20,7 +20,7 @@
 
 namespace aeth::nn {
 
-/// What one forward pass over T tokens leaves for backward; views into the caller's arena.
+/// What forward over T tokens leaves for backward, and what both work with; views into the caller's arena.
 template <MlaConfig C, class P>
 struct MlaContext {
   using A = typename P::Activation;
@@ -36,23 +36,26 @@ struct MlaContext {
   T* latent_inverse = nullptr;       ///< [T] 1/rms of the latent
   SoftmaxStatistics<T> softmax;      ///< [T,H]
 
-  /// Takes what `Mla::project` fills.
-  void reserve_projection(Arena& arena, Index tokens) {
+  /// Takes what `Mla::project` fills. Queries without a latent are not made anew: that would cost as much as a layer's
+  /// largest product.
+  void reserve_projection(Arena& arena, Index tokens, Hold hold = Hold::all) {
+    bool const kept = takes(hold, false), remade = takes(hold, P::recomputes);
     if constexpr (C.q_rank > 0) {
-      q_latent = arena.matrix<A>(tokens, C.q_rank);
-      q_normed = arena.matrix<A>(tokens, C.q_rank);
-      q_inverse = arena.take<T>(tokens);
+      if (kept) q_latent = arena.matrix<A>(tokens, C.q_rank);
+      if (remade) q_normed = arena.matrix<A>(tokens, C.q_rank);
+      if (kept) q_inverse = arena.take<T>(tokens);
     }
-    q = arena.matrix<A>(tokens, C.heads * C.qk_dim());
-    latent = arena.matrix<A>(tokens, C.kv_rank + C.rope_dim);
-    latent_normed = arena.matrix<A>(tokens, C.kv_rank);
-    latent_inverse = arena.take<T>(tokens);
+    if (C.q_rank > 0 ? remade : kept) q = arena.matrix<A>(tokens, C.heads * C.qk_dim());
+    if (kept) latent = arena.matrix<A>(tokens, C.kv_rank + C.rope_dim);
+    if (remade) latent_normed = arena.matrix<A>(tokens, C.kv_rank);
+    if (kept) latent_inverse = arena.take<T>(tokens);
   }
 
-  /// Takes everything.
-  void reserve(Arena& arena, Index tokens) {
-    reserve_projection(arena, tokens);
-    kv = arena.matrix<A>(tokens, C.heads * (C.nope_dim + C.v_dim));
+  /// Takes what training needs.
+  void reserve(Arena& arena, Index tokens, Hold hold = Hold::all) {
+    reserve_projection(arena, tokens, hold);
+    if (takes(hold, P::recomputes)) kv = arena.matrix<A>(tokens, C.heads * (C.nope_dim + C.v_dim));
+    if (!takes(hold, false)) return;
     o = arena.matrix<A>(tokens, C.heads * C.v_dim);
     softmax = {arena.take<T>(tokens * C.heads), arena.take<T>(tokens * C.heads)};
   }
@@ -104,15 +107,21 @@ class Mla {
   void project(B& backend, MatrixView<A> h, ops::RotaryView<T> const& rotary, Context& c) const {
     if constexpr (C.q_rank > 0) {
       q_a_.forward(backend, h, c.q_latent);
-      q_a_norm_.forward(backend, c.q_latent, c.q_normed, c.q_inverse);
-      q_.forward(backend, c.q_normed, c.q);
+      queries_from_latent(backend, rotary, c);
     } else {
       q_.forward(backend, h, c.q);
+      ops::rotate(backend, c.q, C.heads, C.rope_dim, rotary, ops::Direction::forward);
     }
-    ops::rotate(backend, c.q, C.heads, C.rope_dim, rotary, ops::Direction::forward);
     kv_a_.forward(backend, h, c.latent);
     kv_a_norm_.forward(backend, c.latent.col_slice(0, C.kv_rank), c.latent_normed, c.latent_inverse);
     ops::rotate(backend, c.k_pe(), 1, C.rope_dim, rotary, ops::Direction::forward);
+  }
+
+  /// What project() and expand() made of the latents that are kept.
+  void remake(B& backend, ops::RotaryView<T> const& rotary, Context& c) const {
+    if constexpr (C.q_rank > 0) queries_from_latent(backend, rotary, c);
+    kv_a_norm_.forward(backend, c.latent.col_slice(0, C.kv_rank), c.latent_normed, c.latent_inverse);
+    expand(backend, c.latent_normed, c.kv);
   }
 
   /// kv [S,H·(N+U)] of normed latents [S,C].
@@ -179,6 +188,7 @@ class Mla {
   void backward(B& backend, MatrixView<T> dy, MatrixView<A> h, ops::RotaryView<T> const& rotary,
                 std::vector<AttentionSpan> const& spans, MatrixView<T> dh, Context& c, Arena& arena) const {
     ArenaScope const scope(arena);
+    if constexpr (P::recomputes) remake(backend, rotary, c);
     Index const tokens = h.rows;
     auto const d_o = arena.matrix<A>(tokens, c.o.cols);
     auto const dq = arena.matrix<A>(tokens, c.q.cols);
@@ -207,6 +217,12 @@ class Mla {
   }
 
  private:
+  void queries_from_latent(B& backend, ops::RotaryView<T> const& rotary, Context& c) const {
+    q_a_norm_.forward(backend, c.q_latent, c.q_normed, c.q_inverse);
+    q_.forward(backend, c.q_normed, c.q);
+    ops::rotate(backend, c.q, C.heads, C.rope_dim, rotary, ops::Direction::forward);
+  }
+
   Linear<P, B> q_a_{C.q_rank, D};
   RmsNorm<P, B> q_a_norm_{C.q_rank, C.norm_eps};
   Linear<P, B> q_{C.heads * C.qk_dim(), C.q_rank > 0 ? C.q_rank : D};

@@ -30,6 +30,17 @@ struct Parameter {
   [[nodiscard]] MatrixView<T> gradient_matrix() const { return {gradient, rows, cols}; }
 };
 
+/// Which of a context's tensors to take from an arena.
+enum class Hold {
+  all,     ///< whatever one pass needs, for inference
+  kept,    ///< what forward leaves for backward
+  remade,  ///< what each of them makes anew and has only while it runs
+};
+/// Whether to take a tensor that is or is not made anew.
+[[nodiscard]] constexpr bool takes(Hold hold, bool remade) {
+  return hold == Hold::all || (hold == Hold::remade) == remade;
+}
+
 /// Packs rows of a matrix as its FP8 codes represent them.
 template <class B, class T, class W>
 concept HasF8Rounding = requires(B& b, MatrixView<T const> w, Index row, W* packed) {

@@ -20,6 +20,10 @@ struct Fp32 {
   using Activation = float;   ///< inputs and outputs of matrix products, and their gradients
   using Accumulator = float;  ///< sums of products
   using Exact = float;        ///< embeddings, residual stream, norms, router, softmax, loss: never narrowed
+  using Kept = float;         ///< what SwiGLU took, from forward to backward
+  /// Whether backward computes again what is cheap: outputs of norms and of SwiGLU, queries, keys and values of their
+  /// latents, experts' inputs. Otherwise it is kept from forward.
+  static constexpr bool recomputes = false;
 };
 
 /// IEEE double for everything: the oracle of the finite-difference tests.
@@ -31,6 +35,8 @@ struct Fp64 {
   using Activation = double;
   using Accumulator = double;
   using Exact = double;
+  using Kept = double;
+  static constexpr bool recomputes = false;
 };
 
 /// BF16 weights and activations in matrix products, FP32 for all else. Products accumulate in FP32.
@@ -44,13 +50,17 @@ struct Bf16 {
   using Activation = bf16;
   using Accumulator = float;
   using Exact = float;
+  using Kept = bf16;
+  static constexpr bool recomputes = false;
 };
 
 /// Products of the linear layers in attention, feed-forward layers and experts take operands of E4M3 with a scale per
 /// tile, forward and backward; their results, and all else of Bf16, stay BF16 or FP32: attention, the output head, MTP's
-/// projection, embedding, router, norms. What a product does exactly is said in backend/cpu/matmul_f8.hpp.
+/// projection, embedding, router, norms. What a product does exactly is said in backend/cpu/matmul_f8.hpp. Between forward
+/// and backward SwiGLU's inputs are E4M3 with a scale per tile of a row; what backward can compute again is not kept; the
+/// output of attention is kept in BF16, where DeepSeek has a format of 12 bits.
 ///
-/// source   DeepSeek-V3, arXiv:2412.19437, §3.3.1 and figure 6. The absorbed form of attention widens the codes of its
+/// source   DeepSeek-V3, arXiv:2412.19437, §3.2.3, §3.3.1, §3.3.3 and figure 6. The absorbed form of attention widens the codes of its
 ///          weights to BF16, as that model's inference code does
 struct Fp8 {
   static constexpr std::string_view name = "fp8";
@@ -60,6 +70,8 @@ struct Fp8 {
   using Activation = bf16;
   using Accumulator = float;
   using Exact = float;
+  using Kept = e4m3;
+  static constexpr bool recomputes = true;
 };
 
 template <class T>
@@ -71,6 +83,10 @@ concept OperandType = StorageType<T> || std::same_as<T, e4m3>;
 template <class P>
 concept HasStorageTypes = StorageType<typename P::Master> && OperandType<typename P::Weight> &&
     StorageType<typename P::WideWeight> && StorageType<typename P::Activation>;
+
+template <class P>
+concept HasKept = std::same_as<typename P::Kept, typename P::Activation> ||
+    (std::same_as<typename P::Kept, e4m3>&& P::recomputes);
 
 template <class P>
 concept HasAccumulator = std::floating_point<typename P::Accumulator> &&
@@ -85,6 +101,6 @@ concept HasName = requires {
 
 /// A precision policy: all roles named, the accumulator as wide as the master weights.
 template <class P>
-concept Precision = HasName<P> && HasStorageTypes<P> && HasAccumulator<P>;
+concept Precision = HasName<P> && HasStorageTypes<P> && HasAccumulator<P> && HasKept<P>;
 
 }  // namespace aeth

@@ -22,6 +22,11 @@ inline constexpr ModelConfig plain = with(presets::micro, [](ModelConfig& c) {
   c.mtp_depth = 0;
 });
 
+/// BF16 whose backward pass computes again what is cheap.
+struct LeanBf16 : Bf16 {
+  static constexpr bool recomputes = true;
+};
+
 data::Batch random_batch(ModelConfig const& c, TrainingBatch const& size) {
   data::Batch batch;
   batch.resize(size.rows, size.length, 1 + c.mtp_depth);
@@ -62,6 +67,9 @@ TEST_CASE("activations of a step take the predicted bytes", "[config]") {
   compare<presets::tiny, Bf16, TrainingBatch{.rows = 4, .length = 24, .micro_rows = 2}>();
   compare<plain, Fp32, TrainingBatch{.rows = 2, .length = 17}>();
   compare<plain, Bf16, TrainingBatch{.rows = 3, .length = 33, .micro_rows = 1}>();
+  compare<presets::tiny, LeanBf16, TrainingBatch{.rows = 4, .length = 24, .micro_rows = 2}>();
+  compare<presets::tiny, Fp8, TrainingBatch{.rows = 3, .length = 40}>();
+  compare<plain, Fp8, TrainingBatch{.rows = 3, .length = 33, .micro_rows = 1}>();
 }
 
 TEST_CASE("predicted training memory follows batch and types", "[config]") {
@@ -79,4 +87,11 @@ TEST_CASE("predicted training memory follows batch and types", "[config]") {
       training_memory(presets::mini, {.rows = 16, .length = 256}, training_types<Bf16>());
   STATIC_REQUIRE(2 * narrow.packed < all.packed + all.packed / 10);
   STATIC_REQUIRE(narrow.activations < all.activations);
+  constexpr TrainingMemory lean =
+      training_memory(presets::mini, {.rows = 16, .length = 256}, training_types<LeanBf16>());
+  constexpr TrainingMemory f8 =
+      training_memory(presets::mini, {.rows = 16, .length = 256}, training_types<Fp8>());
+  STATIC_REQUIRE(lean.activations < narrow.activations);
+  STATIC_REQUIRE(f8.activations < lean.activations);
+  STATIC_REQUIRE(f8.packed < narrow.packed);
 }

@@ -17,6 +17,9 @@
 #include "aeth/backend/types.hpp"
 #include "aeth/core/arena.hpp"
 #include "aeth/core/view.hpp"
+#include "aeth/numeric/f8_arithmetic.hpp"
+#include "aeth/numeric/f8_rows.hpp"
+#include "aeth/numeric/f8_statistics.hpp"
 
 namespace aeth {
 
@@ -34,6 +37,8 @@ struct MatmulJob {
 
 namespace cpu {
 struct F8Left;
+struct F8Tile;
+struct F8TileScales;
 template <class Y>
 struct F8Job;
 struct F8GradientJob;
@@ -76,6 +81,17 @@ class Cpu {
     pool_.run(count, task);
   }
 
+  /// How products of FP8 operands are computed. Weights that are packed keep the scales they have: set it before a model is
+  /// filled, or `Model::prepare` it anew.
+  void set_f8_arithmetic(F8Arithmetic const& arithmetic) {
+    validate(arithmetic);
+    f8_ = arithmetic;
+  }
+  [[nodiscard]] F8Arithmetic const& f8_arithmetic() const noexcept { return f8_; }
+  /// From now on counts what becomes of the operands of FP8 products, at the cost of another pass over each; null ends
+  /// it. The observation must outlive that.
+  void observe_f8(F8Observation* observation) noexcept { observation_ = observation; }
+
   // --- matrix products: matmul.hpp ---
   //
   // W is the type that products take their operands in: T itself, or bf16 or e4m3, to which both are rounded on the
@@ -101,6 +117,13 @@ class Cpu {
   void pack_from_f8(MatrixView<float const> w, Index row, Index rows, W* packed, bool transposed);
   void pack_weights(MatrixView<float const> w, e4m3* packed);
   void pack_transposed(MatrixView<float const> w, e4m3* packed);
+
+  /// Rounds a matrix to FP8, a scale for each 128 columns of a row, to have it at half the size of BF16 or a quarter of
+  /// FP32's. A row with a number that is not finite comes back as NaN, tile by tile.
+  template <class X>
+  void keep_f8(MatrixView<X const> x, F8Rows const& to);
+  template <class X>
+  void restore_f8(F8Rows const& from, MatrixView<X> x);
 
   /// y [T,out] (+)= x [T,in] · wᵀ, w packed.
   template <class X, class Y, class W>
@@ -255,6 +278,13 @@ class Cpu {
 
   // matmul_f8.hpp; quantised operands lie in scratch.
   [[nodiscard]] float f8_scale(MatrixView<float const> block) const;
+  template <class X>
+  void observe(F8Statistics F8Observation::*part, MatrixView<X const> x, float const* scales,
+               Index row_stride, Index rows_per_scale, Index columns_per_scale);
+  void reserve_f8_scratch();
+  template <class Product>
+  void add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
+                    cpu::F8TileScales const& scales, Product const& product) const;
   void pack_f8(MatrixView<float const> w, e4m3* packed, bool transposed);
   template <class X>
   cpu::F8Left quantized_rows(MatrixView<X const> x);
@@ -271,6 +301,8 @@ class Cpu {
   SimdLevel level_;
   Arena scratch_;
   std::vector<Arena> thread_scratch_;
+  F8Arithmetic f8_;
+  F8Observation* observation_ = nullptr;
 };
 
 }  // namespace aeth

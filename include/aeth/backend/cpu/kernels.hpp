@@ -17,6 +17,7 @@
 #include "aeth/backend/types.hpp"
 #include "aeth/core/math.hpp"
 #include "aeth/numeric/bf16.hpp"
+#include "aeth/numeric/block_scales.hpp"
 #include "aeth/numeric/f8.hpp"
 
 #if AETH_X86_64
@@ -103,9 +104,10 @@ inline constexpr Index f8_group = 64;
 /// Magnitudes of a tile of activations below which its scale does not fall (`act_quant` of DeepSeek's kernel.py).
 inline constexpr float f8_least_magnitude = 1e-4f;
 /// The scale of a tile of activations.
-[[nodiscard]] inline float f8_tile_scale(float largest) {
+[[nodiscard]] inline float f8_tile_scale(float largest, ScaleForm form) {
   // NaN stays NaN.
-  return (largest < f8_least_magnitude ? f8_least_magnitude : largest) / e4m3::largest;
+  float const scale = (largest < f8_least_magnitude ? f8_least_magnitude : largest) / e4m3::largest;
+  return form == ScaleForm::any ? scale : static_cast<float>(e8m0::at_least(scale));
 }
 
 /// What completes an odd number of BF16 elements on the left; times 0 it changes no sum, not even a zero's sign.

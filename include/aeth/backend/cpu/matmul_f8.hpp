@@ -5,7 +5,8 @@
 /// in the weight's gradient, where the sum runs over tokens, 128 tokens times one column, counted from the first row of a
 /// group. Within 128 steps of k a sum is the chain of BF16 products (detail/kernels_matmul.hpp): all codes and their
 /// products are exact there. It is then promoted: multiplied by the rounded product of both scales and added, with one
-/// rounding, to a sum in FP32, which begins at 0 or at what the result holds.
+/// rounding, to a sum in FP32, which begins at 0 or at what the result holds. `Cpu::set_f8_arithmetic` changes scales, tiles
+/// and sums.
 ///
 /// Packed weights are bytes: codes in panels like those of BF16, then, aligned to a cache line, a scale per panel and
 /// block of k.
@@ -15,45 +16,11 @@
 
 #include <type_traits>
 
-#include "aeth/backend/cpu/cpu.hpp"
-#include "aeth/numeric/block_scales.hpp"
+#include "aeth/backend/cpu/f8_operands.hpp"
 
 namespace aeth {
 
 namespace cpu {
-
-/// Where the parts of packed FP8 weights [out, in] lie.
-struct F8Layout {
-  Index out, in;
-
-  [[nodiscard]] Index panels() const { return ceil_div(out, matmul_panel); }
-  [[nodiscard]] Index blocks() const { return ceil_div(in, f8_block); }
-  [[nodiscard]] Index codes() const {
-    return round_up(round_up(out, Index{32}) * round_up(in, Index{2}), Index{64});
-  }
-  /// Bytes of all.
-  [[nodiscard]] Index size() const {
-    return codes() + round_up(panels() * blocks() * static_cast<Index>(sizeof(float)), Index{64});
-  }
-  [[nodiscard]] static Index width(Index columns) { return round_up(columns, Index{32}); }
-  template <class Code>
-  [[nodiscard]] Code* panel(Code* packed, Index panel) const {
-    return packed + panel * matmul_panel * round_up(in, Index{2});
-  }
-  /// The scale of panel p and block b of k is at [p · blocks() + b].
-  [[nodiscard]] float* scales(e4m3* packed) const { return reinterpret_cast<float*>(packed + codes()); }
-  [[nodiscard]] float const* scales(e4m3 const* packed) const {
-    return reinterpret_cast<float const*>(packed + codes());
-  }
-};
-
-/// A left operand: codes and, per row and block of k, scales; or given by columns with scales per block of k and row.
-struct F8Left {
-  bf16 const* codes = nullptr;
-  Index stride = 0;
-  float const* scales = nullptr;
-  Index scale_stride = 0;
-};
 
 /// One product of a group: C (+)= A · B.
 template <class Y>
@@ -74,11 +41,31 @@ struct F8GradientJob {
   Index c_row = 0;
 };
 
+/// A tile of a result that a task makes, block of k by block of k.
+struct F8Tile {
+  Index height, width;
+  float* c;
+  Index c_row;
+  float* part;  ///< sums that are not in c yet, rows `stride` apart
+  Index stride;
+  float* term;  ///< like part, for limited sums
+};
+/// Scales of a block: of row i at rows[i · row_step], of column j at columns[j].
+struct F8TileScales {
+  float const* rows = nullptr;
+  Index row_step = 0;
+  float const* columns = nullptr;
+};
+
 inline constexpr Index f8_gradient_rows = 2 * matmul_group, f8_gradient_columns = 4 * matmul_panel;
 /// Floats of scratch of a task: a widened part of a panel, the sums of a block of k, a narrow C before it is rounded,
 /// column scales, and what a product within a block needs.
 inline constexpr Index f8_scratch = f8_block * matmul_panel / 2 + 2 * matmul_rows * matmul_panel +
                                     f8_gradient_rows * f8_gradient_columns + matmul_panel + matmul_scratch;
+inline constexpr Index f8_instruction = 32;  ///< steps of k that a tensor core adds at once (Hopper's wgmma)
+/// Floats beside those where sums are limited: the product of one instruction.
+inline constexpr Index f8_limited_scratch =
+    max(matmul_rows * matmul_panel, f8_gradient_rows* f8_gradient_columns);
 
 /// Runs `body(job, at, thread)` for every task of several jobs; `tasks_of(job)` says how many it has, panel_bytes: see
 /// tasks_at_once().
@@ -103,111 +90,47 @@ void for_tasks(Cpu& cpu, Job const* jobs, Index count, Index panel_bytes, TasksO
 
 }  // namespace cpu
 
-inline void Cpu::pack_weights(MatrixView<float const> w, e4m3* packed) {
-  pack_f8(w, packed, false);
-}
-inline void Cpu::pack_transposed(MatrixView<float const> w, e4m3* packed) {
-  pack_f8(w, packed, true);
-}
-
-/// NaN for a block with a number that is not finite.
-inline float Cpu::f8_scale(MatrixView<float const> block) const {
-  float const largest =
-      AETH_CPU_KERNEL(level_, float, largest_magnitude, block.data, block.stride, block.rows, block.cols);
-  return block_scale(block, largest, ScaleForm::any);
-}
-
-inline void Cpu::pack_f8(MatrixView<float const> w, e4m3* packed, bool transposed) {
-  cpu::F8Layout const layout{transposed ? w.cols : w.rows, transposed ? w.rows : w.cols};
-  constexpr Index block = cpu::f8_block;
-  // Both panels of 64 columns of a block of 128.
-  parallel(ceil_div(layout.out, block), [&](Index strip, int) {
-    Index const out0 = strip * block, height = min(block, layout.out - out0);
-    for (Index b = 0; b < layout.blocks(); ++b) {
-      Index const in0 = b * block, depth = min(block, layout.in - in0);
-      auto const tile = transposed ? w.row_slice(in0, depth).col_slice(out0, height)
-                                   : w.row_slice(out0, height).col_slice(in0, depth);
-      float const scale = f8_scale(tile);
-      for (Index j = 0; j < height; j += cpu::matmul_panel) {
-        Index const used = min(cpu::matmul_panel, height - j), width = layout.width(used),
-                    panel = (out0 + j) / cpu::matmul_panel;
-        layout.scales(packed)[panel * layout.blocks() + b] = scale;
-        e4m3* const to = layout.panel(packed, panel) + in0 * width;
-        if (transposed)
-          AETH_CPU_KERNEL(level_, float, pack_codes_transposed, to, width, tile.data + j, tile.stride, used,
-                          depth, scale);
-        else
-          AETH_CPU_KERNEL(level_, float, pack_codes, to, width, tile.row(j), tile.stride, used, depth, scale);
-      }
-    }
-  });
+/// One block of k: product(from, steps, to) makes a part of its sum. c is overwritten unless `accumulate`; the last block
+/// of a tile says so.
+template <class Product>
+void Cpu::add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
+                       cpu::F8TileScales const& scales, Product const& product) const {
+  auto const promote = [&](cpu::F8TileScales const& by, bool add) {
+    AETH_CPU_KERNEL(level_, float, promote, tile.c, tile.c_row, tile.part, tile.stride, tile.height,
+                    tile.width, by.rows, by.row_step, by.columns, add);
+  };
+  if (!f8_.limited()) {
+    product(Index{0}, depth, tile.part);
+    return promote(scales, accumulate || !first);
+  }
+  cpu::F8TileScales const none{}, &inside = f8_.promote ? none : scales, &after = f8_.promote ? scales : none;
+  if (first || f8_.promote)
+    for (Index i = 0; i < tile.height * tile.stride; ++i) tile.part[i] = 0.0f;
+  std::uint32_t const kept = ~std::uint32_t{0} << (24 - f8_.accumulator_bits);
+  for (Index k = 0; k < depth; k += cpu::f8_instruction) {
+    product(k, min(cpu::f8_instruction, depth - k), tile.term);
+    AETH_CPU_KERNEL(level_, float, add_limited, tile.part, tile.term, tile.stride, tile.height, tile.width,
+                    inside.rows, inside.row_step, inside.columns, kept);
+  }
+  if (f8_.promote || last) promote(after, accumulate || (f8_.promote && !first));
 }
 
-template <class W>
-void Cpu::pack_from_f8(MatrixView<float const> w, Index row, Index rows, W* packed, bool transposed) {
-  ArenaScope const scope(scratch_);
-  auto const to = scratch_.matrix<float>(rows, w.cols);
-  constexpr Index block = cpu::f8_block;
-  parallel(ceil_div(w.cols, block), [&](Index b, int) {
-    Index const column = b * block, width = min(block, w.cols - column);
-    for (Index top = row / block * block; top < row + rows; top += block) {
-      auto const tile = w.row_slice(top, min(block, w.rows - top)).col_slice(column, width);
-      float const scale = f8_scale(tile);
-      for (Index i = max(row, top); i < min(row + rows, top + block); ++i)
-        for (Index j = 0; j < width; ++j)
-          to(i - row, column + j) = static_cast<float>(e4m3(tile(i - top, j) / scale)) * scale;
-    }
-  });
-  if (transposed)
-    pack_transposed(as_const(to), packed);
-  else
-    pack_weights(as_const(to), packed);
-}
-
-template <class X>
-cpu::F8Left Cpu::quantized_rows(MatrixView<X const> x) {
-  Index const blocks = ceil_div(x.cols, cpu::f8_block);
-  bf16* const codes = scratch_.take<bf16>(x.rows * x.cols);
-  float* const scales = scratch_.take<float>(x.rows * blocks);
-  parallel(x.rows, [&](Index t, int) {
-    AETH_CPU_KERNEL(level_, float, quantize_row, codes + t * x.cols, scales + t * blocks, x.row(t), x.cols);
-  });
-  return {codes, x.cols, scales, blocks};
-}
-
-template <class X>
-cpu::F8Left Cpu::quantized_columns(MatrixView<X const> x, Index const* first, Index groups) {
-  constexpr Index block = cpu::f8_block, strip = 256;
-  bf16* const codes = scratch_.take<bf16>(x.rows * x.cols);
-  // A block may begin at each group's first row: row t's block has its scales at that of its first row.
-  Index const strips = ceil_div(x.cols, strip);
-  Index* const blocks = scratch_.take<Index>(groups + 1);
-  blocks[0] = 0;
-  for (Index e = 0; e < groups; ++e) blocks[e + 1] = blocks[e] + ceil_div(first[e + 1] - first[e], block);
-  float* const scales = scratch_.take<float>(blocks[groups] * x.cols);
-  parallel(blocks[groups] * strips, [&](Index task, int) {
-    Index const b = task / strips, column = task % strips * strip;
-    Index e = 0;
-    while (blocks[e + 1] <= b) ++e;
-    Index const row = first[e] + (b - blocks[e]) * block;
-    AETH_CPU_KERNEL(level_, float, quantize_columns, codes + row * x.cols + column, x.cols,
-                    scales + b * x.cols + column, x.row(row) + column, x.stride,
-                    min(block, first[e + 1] - row), min(strip, x.cols - column));
-  });
-  return {codes, x.cols, scales, x.cols};
+inline void Cpu::reserve_f8_scratch() {
+  Index const floats = cpu::f8_scratch + (f8_.limited() ? cpu::f8_limited_scratch : 0);
+  for (Arena& arena : thread_scratch_) arena.reserve(floats * static_cast<Index>(sizeof(float)));
 }
 
 template <class Y>
 void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
   ArenaScope const scope(scratch_);
-  for (Arena& arena : thread_scratch_) arena.reserve(cpu::f8_scratch * static_cast<Index>(sizeof(float)));
+  reserve_f8_scratch();
   auto const row_tiles = [](cpu::F8Job<Y> const& job) { return ceil_div(job.rows, cpu::matmul_rows); };
   auto const tasks = [&](cpu::F8Job<Y> const& job) {
     return row_tiles(job) * ceil_div(job.columns, cpu::matmul_panel);
   };
   Index panel_bytes = 1;
   for (Index j = 0; j < count; ++j)
-    panel_bytes = jobs[j].rows <= cpu::f8_few_rows && panel_bytes > 0
+    panel_bytes = jobs[j].rows <= cpu::f8_few_rows && panel_bytes > 0 && !f8_.limited()
                       ? max(panel_bytes, jobs[j].depth * cpu::matmul_panel)
                       : 0;
   cpu::for_tasks(*this, jobs, count, panel_bytes, tasks, [&](cpu::F8Job<Y> const& job, Index at, int thread) {
@@ -215,7 +138,7 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
     Index const row = at % row_tiles(job) * cpu::matmul_rows, panel = at / row_tiles(job),
                 column = panel * cpu::matmul_panel, height = min(cpu::matmul_rows, job.rows - row),
                 used = min(cpu::matmul_panel, job.columns - column), width = layout.width(used);
-    if (height <= cpu::f8_few_rows)
+    if (height <= cpu::f8_few_rows && !f8_.limited())
       return cpu::f8_rows(level_, height, used, job.depth, job.a.codes + row * job.a.stride, job.a.stride,
                           job.a.scales + row * job.a.scale_stride, job.a.scale_stride,
                           layout.panel(job.b, panel), width, layout.scales(job.b) + panel * layout.blocks(),
@@ -237,18 +160,23 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
       if (write == Write::accumulate)
         AETH_CPU_KERNEL(level_, float, copy_rows, out, out_row, c, job.c_row, height, used);
     }
+    float* const term = f8_.limited() ? arena.take<float>(cpu::f8_limited_scratch) : nullptr;
+    cpu::F8Tile const tile{height, used, out, out_row, part, cpu::matmul_panel, term};
     for (Index b = 0; b < layout.blocks(); ++b) {
       Index const k = b * cpu::f8_block, depth = min(cpu::f8_block, job.depth - k);
       float const scale = layout.scales(job.b)[panel * layout.blocks() + b];
       for (Index j = 0; j < used; ++j) column_scales[j] = scale;
       cpu::widen_groups(level_, pairs, layout.panel(job.b, panel) + k * width,
                         round_up(depth, Index{2}) * width);
-      cpu::matmul(level_, height, used, depth,
-                  cpu::LeftMatrix<bf16>{job.a.codes + row * job.a.stride + k, job.a.stride},
-                  cpu::RightMatrix<bf16>{pairs, width, 0}, part, cpu::matmul_panel, false, scratch);
-      AETH_CPU_KERNEL(level_, float, promote, out, out_row, part, cpu::matmul_panel, height, used,
-                      job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, column_scales,
-                      write == Write::accumulate || b > 0);
+      add_f8_block(tile, depth, b == 0, b + 1 == layout.blocks(), write == Write::accumulate,
+                   {job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, column_scales},
+                   [&](Index from, Index steps, float* to) {
+                     cpu::matmul(
+                         level_, height, used, steps,
+                         cpu::LeftMatrix<bf16>{job.a.codes + row * job.a.stride + k + from, job.a.stride},
+                         cpu::RightMatrix<bf16>{pairs + from * width, width, 0}, to, cpu::matmul_panel, false,
+                         scratch);
+                   });
     }
     if constexpr (!std::is_same_v<Y, float>)
       AETH_CPU_KERNEL(level_, float, copy_rows, c, job.c_row, out, out_row, height, used);
@@ -257,7 +185,7 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
 
 inline void Cpu::weight_grad_f8(cpu::F8GradientJob const* jobs, Index count) {
   ArenaScope const scope(scratch_);
-  for (Arena& arena : thread_scratch_) arena.reserve(cpu::f8_scratch * static_cast<Index>(sizeof(float)));
+  reserve_f8_scratch();
   constexpr Index tile_rows = cpu::f8_gradient_rows, tile_columns = cpu::f8_gradient_columns;
   auto const row_tiles = [](cpu::F8GradientJob const& job) { return ceil_div(job.rows, tile_rows); };
   auto const tasks = [&](cpu::F8GradientJob const& job) {
@@ -270,15 +198,21 @@ inline void Cpu::weight_grad_f8(cpu::F8GradientJob const* jobs, Index count) {
     ArenaScope const task_scope(arena);
     float* const part = arena.take<float>(tile_rows * tile_columns);
     float* const scratch = arena.take<float>(cpu::matmul_scratch);
-    for (Index b = 0, t = 0; t < job.depth; ++b, t += cpu::f8_block) {
-      cpu::matmul(level_, height, width, min(cpu::f8_block, job.depth - t),
-                  cpu::LeftMatrix<bf16>{job.a.codes + t * job.a.stride + row, job.a.stride, true},
-                  cpu::RightMatrix<bf16>{job.b.codes + t * job.b.stride + column, job.b.stride}, part,
-                  tile_columns, false, scratch);
-      AETH_CPU_KERNEL(level_, float, promote, job.c + row * job.c_row + column, job.c_row, part, tile_columns,
-                      height, width, job.a.scales + b * job.a.scale_stride + row, Index{1},
-                      job.b.scales + b * job.b.scale_stride + column, true);
-    }
+    float* const term = f8_.limited() ? arena.take<float>(cpu::f8_limited_scratch) : nullptr;
+    cpu::F8Tile const tile{height,       width, job.c + row * job.c_row + column, job.c_row, part,
+                           tile_columns, term};
+    for (Index b = 0, t = 0; t < job.depth; ++b, t += cpu::f8_block)
+      add_f8_block(tile, min(cpu::f8_block, job.depth - t), b == 0, t + cpu::f8_block >= job.depth, true,
+                   {job.a.scales + b * job.a.scale_stride + row, Index{1},
+                    job.b.scales + b * job.b.scale_stride + column},
+                   [&](Index from, Index steps, float* to) {
+                     Index const k = t + from;
+                     cpu::matmul(
+                         level_, height, width, steps,
+                         cpu::LeftMatrix<bf16>{job.a.codes + k * job.a.stride + row, job.a.stride, true},
+                         cpu::RightMatrix<bf16>{job.b.codes + k * job.b.stride + column, job.b.stride}, to,
+                         tile_columns, false, scratch);
+                   });
   });
 }
 

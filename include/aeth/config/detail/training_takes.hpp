@@ -61,58 +61,88 @@ class ActivationTakes {
 
   /// `nn::Block::reserve` and `nn::Block::forward`
   constexpr void block(bool has_experts) {
-    narrow(c_.dim);
-    exact(c_.dim);
-    narrow(c_.dim);
-    exact(1);
-    exact(1);
-    if (has_experts)
-      moe();
-    else
-      ffn(1, c_.ffn_dim);
-    mla();
+    around_attention(has_experts, false);
+    mla(false);
     takes_.take(rows_, types_.exact);
-    if (!has_experts) return;
     ArenaPlan::Mark const mark = takes_.mark();
-    exact(c_.moe.experts);  // `nn::Router::forward`
+    remade(has_experts);
+    if (has_experts) exact(c_.moe.experts);  // `nn::Router::forward`
     takes_.release(mark);
   }
 
+  /// `nn::takes`: whether a tensor is taken that, where anything is, `is_remade`.
+  [[nodiscard]] constexpr bool takes(bool is_remade, bool remade_now) const {
+    return (types_.recomputes && is_remade) == remade_now;
+  }
+
+  /// `nn::Block::reserve_remade`
+  constexpr void remade(bool has_experts) {
+    if (!types_.recomputes) return;
+    around_attention(has_experts, true);
+    mla(true);
+  }
+
+  /// `nn::Block::reserve_around_attention`
+  constexpr void around_attention(bool has_experts, bool now) {
+    if (takes(true, now)) narrow(c_.dim);
+    if (takes(false, now)) exact(c_.dim);
+    if (takes(true, now)) narrow(c_.dim);
+    if (takes(false, now)) exact(1);
+    if (takes(false, now)) exact(1);
+    if (has_experts)
+      moe(now);
+    else
+      ffn(1, c_.ffn_dim, now);
+  }
+
   /// `nn::FfnContext::reserve`
-  constexpr void ffn(Index rows_per_token, Index hidden) {
+  constexpr void ffn(Index rows_per_token, Index hidden, bool now) {
+    if (takes(types_.f8, now)) narrow(rows_per_token * 2 * hidden);
+    if (takes(true, now)) narrow(rows_per_token * hidden);
+    if (!types_.f8 || now) return;
+    Index const rows = tokens_ * rows_per_token;  // `F8Rows::in`
+    takes_.take(rows * round_up(2 * hidden, Index{64}), 1);
+    takes_.take(rows * ceil_div(2 * hidden, Index{128}), sizeof(float));
+  }
+  /// What backward has of gradients.
+  constexpr void ffn_backward(Index rows_per_token, Index hidden) {
     narrow(rows_per_token * 2 * hidden);
     narrow(rows_per_token * hidden);
   }
 
   /// `nn::Moe::reserve`
-  constexpr void moe() {
+  constexpr void moe(bool now) {
     Index const k = c_.moe.top_k;
-    exact(c_.moe.experts);
-    integers(k);
-    exact(k);
-    takes_.take(c_.moe.experts + 1, sizeof(Index));
-    integers(k);
-    integers(k);
-    narrow(k * c_.dim);
-    narrow(k * c_.dim);
-    ffn(k, c_.moe.hidden_dim);
-    if (c_.moe.shared > 0) ffn(1, Index{c_.moe.shared} * c_.moe.hidden_dim);
+    if (takes(false, now)) {
+      exact(c_.moe.experts);
+      integers(k);
+      exact(k);
+      takes_.take(c_.moe.experts + 1, sizeof(Index));
+      integers(k);
+      integers(k);
+    }
+    if (takes(true, now)) narrow(k * c_.dim);
+    if (takes(false, now)) narrow(k * c_.dim);
+    ffn(k, c_.moe.hidden_dim, now);
+    if (c_.moe.shared > 0) ffn(1, Index{c_.moe.shared} * c_.moe.hidden_dim, now);
   }
 
   /// `nn::MlaContext::reserve`
-  constexpr void mla() {
+  constexpr void mla(bool now) {
     MlaConfig const& m = c_.mla;
     Index const heads = m.heads;
+    bool const kept = takes(false, now), again = takes(true, now);
     if (m.q_rank > 0) {
-      narrow(m.q_rank);
-      narrow(m.q_rank);
-      exact(1);
+      if (kept) narrow(m.q_rank);
+      if (again) narrow(m.q_rank);
+      if (kept) exact(1);
     }
-    narrow(heads * m.qk_dim());
-    narrow(Index{m.kv_rank} + m.rope_dim);
-    narrow(m.kv_rank);
-    exact(1);
-    narrow(heads * (m.nope_dim + m.v_dim));
+    if (takes(m.q_rank > 0, now)) narrow(heads * m.qk_dim());
+    if (kept) narrow(Index{m.kv_rank} + m.rope_dim);
+    if (again) narrow(m.kv_rank);
+    if (kept) exact(1);
+    if (again) narrow(heads * (m.nope_dim + m.v_dim));
+    if (!kept) return;
     narrow(heads * m.v_dim);
     exact(heads);
     exact(heads);
@@ -135,12 +165,13 @@ class ActivationTakes {
   /// `nn::Block::backward`
   constexpr void block_backward(bool has_experts) {
     ArenaPlan::Mark const mark = takes_.mark();
+    remade(has_experts);
     exact(c_.dim);
     ArenaPlan::Mark const inside = takes_.mark();
     if (has_experts)
       moe_backward();
     else
-      ffn(1, c_.ffn_dim);
+      ffn_backward(1, c_.ffn_dim);
     takes_.release(inside);
     mla_backward();
     takes_.release(mark);
@@ -154,9 +185,9 @@ class ActivationTakes {
     exact(k);
     exact(c_.moe.experts);
     ArenaPlan::Mark const mark = takes_.mark();
-    if (c_.moe.shared > 0) ffn(1, Index{c_.moe.shared} * c_.moe.hidden_dim);
+    if (c_.moe.shared > 0) ffn_backward(1, Index{c_.moe.shared} * c_.moe.hidden_dim);
     takes_.release(mark);
-    ffn(k, c_.moe.hidden_dim);
+    ffn_backward(k, c_.moe.hidden_dim);
     takes_.release(mark);
     exact(c_.moe.experts);
   }
@@ -220,8 +251,28 @@ class ScratchTakes {
     convert(rows, out, y, operand);
     takes_.release(mark);
   }
-  constexpr void product(Index rows, Index in, Index out, Index y, bool backward) {
-    product(rows, in, out, y, types_.packed, backward);
+  /// One of a layer's matrices, or of all experts'.
+  constexpr void product(Index rows, Index in, Index out, Index y, bool backward, Index groups = 1) {
+    if (!types_.f8) return product(rows, in, out, y, types_.packed, backward);
+    ArenaPlan::Mark const mark = takes_.mark();
+    if (backward) {
+      f8_columns(rows, out, groups);
+      f8_columns(rows, in, groups);
+      takes_.release(mark);
+    }
+    f8_rows(rows, backward ? out : in);
+    takes_.release(mark);
+  }
+  /// `Cpu::quantized_rows`
+  constexpr void f8_rows(Index rows, Index width) {
+    takes_.take(rows * width, 2);
+    takes_.take(rows * ceil_div(width, Index{128}), sizeof(float));
+  }
+  /// `Cpu::quantized_columns`; each group but the first begins a block, on average half a block early.
+  constexpr void f8_columns(Index rows, Index width, Index groups) {
+    takes_.take(rows * width, 2);
+    takes_.take(groups + 1, sizeof(Index));
+    takes_.take((ceil_div(rows, Index{128}) + groups / 2) * width, sizeof(float));
   }
 
   /// `nn::Block`
@@ -236,15 +287,16 @@ class ScratchTakes {
 
   /// The projection of `nn::Mtp`
   constexpr void mtp(bool backward) {
-    if (c_.mtp_depth > 0) product(tokens_, Index{2} * c_.dim, c_.dim, types_.exact, backward);
+    if (c_.mtp_depth > 0) product(tokens_, Index{2} * c_.dim, c_.dim, types_.exact, types_.wide, backward);
   }
 
   /// `nn::Ffn` or `nn::Experts`; y: bytes of an element of the result
   constexpr void ffn(Index rows_per_token, Index hidden, Index y, bool backward) {
     Index const rows = tokens_ * rows_per_token, a = types_.activation;
-    if (backward) product(rows, hidden, c_.dim, y, true);
-    product(rows, c_.dim, 2 * hidden, a, backward);
-    if (!backward) product(rows, hidden, c_.dim, y, false);
+    Index const groups = rows_per_token > 1 ? Index{c_.moe.experts} : 1;
+    if (backward) product(rows, hidden, c_.dim, y, true, groups);
+    product(rows, c_.dim, 2 * hidden, a, backward, groups);
+    if (!backward) product(rows, hidden, c_.dim, y, false, groups);
   }
 
   /// `nn::Moe`
@@ -292,8 +344,8 @@ class ScratchTakes {
   /// `loss::language_model_loss`
   constexpr void head() {
     Index const rows = min(head_rows(c_), length_);
-    product(rows, c_.dim, c_.vocab_size, types_.exact, false);
-    product(rows, c_.dim, c_.vocab_size, types_.exact, true);
+    product(rows, c_.dim, c_.vocab_size, types_.exact, types_.wide, false);
+    product(rows, c_.dim, c_.vocab_size, types_.exact, types_.wide, true);
   }
 
   ArenaPlan& takes_;

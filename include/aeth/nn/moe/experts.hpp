@@ -49,18 +49,22 @@ class Experts {
     packed_down_.visit_from(experts_[0].down, visit);
   }
 
-  void reserve(Arena& arena, Index rows, Context& c) const { c.reserve(arena, rows, C.hidden_dim); }
+  void reserve(Arena& arena, Index rows, Context& c, Hold hold = Hold::all) const {
+    c.reserve(arena, rows, C.hidden_dim, hold);
+  }
 
   void forward(B& backend, MatrixView<A> x, Dispatch const& dispatch, MatrixView<A> y, Context& c) const {
     grouped(backend, x, packed_gate_up_.forward, dispatch, c.gate_up);
     ops::swiglu(backend, c.gate_up, c.hidden);
     grouped(backend, c.hidden, packed_down_.forward, dispatch, y);
+    c.keep(backend);
   }
 
   /// dx is overwritten, weight gradients accumulate; an expert without tokens keeps its gradient.
   void backward(B& backend, MatrixView<A> dy, MatrixView<A> x, Dispatch const& dispatch, MatrixView<A> dx,
                 Context& c, Arena& arena) const {
     ArenaScope const scope(arena);
+    c.remake(backend);
     Expert const& e = experts_[0];
     auto const d_hidden = arena.matrix<A>(x.rows, C.hidden_dim);
     auto const d_gate_up = arena.matrix<A>(x.rows, 2 * C.hidden_dim);

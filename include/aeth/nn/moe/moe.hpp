@@ -21,7 +21,7 @@ struct BalanceTerm {
   VectorView<Index const> sequences{};  ///< [B+1] row offsets of the sequences of this pass
 };
 
-/// What forward leaves for backward.
+/// What forward leaves for backward, and what both work with.
 template <class P>
 struct MoeContext {
   using A = typename P::Activation;
@@ -60,13 +60,15 @@ class Moe {
     if constexpr (C.shared > 0) shared_.for_each_packed(visit);
   }
 
-  void reserve(Arena& arena, Index tokens, Context& c) const {
-    router_.reserve(arena, tokens, c.router);
-    c.dispatch.reserve(arena, tokens, C.top_k, C.experts);
-    c.expert_in = arena.matrix<A>(tokens * C.top_k, D);
-    c.expert_out = arena.matrix<A>(tokens * C.top_k, D);
-    experts_.reserve(arena, tokens * C.top_k, c.experts);
-    if constexpr (C.shared > 0) shared_.reserve(arena, tokens, c.shared);
+  void reserve(Arena& arena, Index tokens, Context& c, Hold hold = Hold::all) const {
+    if (takes(hold, false)) {
+      router_.reserve(arena, tokens, c.router);
+      c.dispatch.reserve(arena, tokens, C.top_k, C.experts);
+    }
+    if (takes(hold, P::recomputes)) c.expert_in = arena.matrix<A>(tokens * C.top_k, D);
+    if (takes(hold, false)) c.expert_out = arena.matrix<A>(tokens * C.top_k, D);
+    experts_.reserve(arena, tokens * C.top_k, c.experts, hold);
+    if constexpr (C.shared > 0) shared_.reserve(arena, tokens, c.shared, hold);
   }
 
   void forward(B& backend, MatrixView<A> x, MatrixView<T> y, Context& c, Arena& arena) const {
@@ -83,6 +85,7 @@ class Moe {
   void backward(B& backend, MatrixView<T> dy, MatrixView<A> x, MatrixView<T> dx, BalanceTerm const& balance,
                 T* balance_loss, Context& c, Arena& arena) const {
     ArenaScope const scope(arena);
+    if constexpr (P::recomputes) ops::gather(backend, x, c.dispatch.token, c.expert_in);
     auto const d_expert_out = arena.matrix<A>(c.expert_out.rows, D);
     auto const d_expert_in = arena.matrix<A>(c.expert_in.rows, D);
     auto const d_gates = arena.matrix<T>(x.rows, C.top_k);

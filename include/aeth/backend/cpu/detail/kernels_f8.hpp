@@ -29,23 +29,31 @@ inline float largest_magnitude(X const* x, Index stride, Index rows, Index colum
   return result;
 }
 
-/// One row in tiles of f8_block columns: codes [size] as BF16, scales [⌈size / f8_block⌉].
+/// One row, whose tiles of f8_block columns have those scales [⌈size / f8_block⌉], as codes [size] in BF16.
 template <class L, class X>
-inline void quantize_row(bf16* codes, float* scales, X const* x, Index size) {
+inline void round_row(bf16* codes, float const* scales, X const* x, Index size) {
   for (Index j0 = 0; j0 < size; j0 += f8_block) {
-    Index const width = (aeth::min)(f8_block, size - j0);
-    float const scale = f8_tile_scale(largest_magnitude<L>(x + j0, Index{0}, Index{1}, width));
-    scales[j0 / f8_block] = scale;
-    for_lanes(width, [&](Index j, Index n) {
-      store_lanes<L>(round_to_e4m3(load_lanes<L>(x + j0 + j, n) / L::set(scale)), codes + j0 + j, n);
+    L const scale = L::set(scales[j0 / f8_block]);
+    for_lanes((aeth::min)(f8_block, size - j0), [&](Index j, Index n) {
+      store_lanes<L>(round_to_e4m3(load_lanes<L>(x + j0 + j, n) / scale), codes + j0 + j, n);
     });
   }
 }
 
-/// At most f8_block rows, each column a tile: codes [rows, columns] as BF16, scales [columns].
+/// The same with scales of its own, which are stored.
 template <class L, class X>
-inline void quantize_columns(bf16* codes, Index to_stride, float* scales, X const* x, Index stride,
-                             Index rows, Index columns) {
+inline void quantize_row(bf16* codes, float* scales, X const* x, Index size, ScaleForm form) {
+  for (Index j0 = 0; j0 < size; j0 += f8_block) {
+    Index const width = (aeth::min)(f8_block, size - j0);
+    scales[j0 / f8_block] = f8_tile_scale(largest_magnitude<L>(x + j0, Index{0}, Index{1}, width), form);
+  }
+  round_row<L>(codes, scales, x, size);
+}
+
+/// At most f8_block rows, each column a tile: its scale.
+template <class L, class X>
+inline void column_scales(float* scales, X const* x, Index stride, Index rows, Index columns,
+                          ScaleForm form) {
   for_lanes(columns, [&](Index j, Index n) {
     L most = L::set(0.0f), poison = L::set(0.0f);
     for (Index r = 0; r < rows; ++r) {
@@ -55,6 +63,17 @@ inline void quantize_columns(bf16* codes, Index to_stride, float* scales, X cons
     }
     L const scale = (max)(most, L::set(f8_least_magnitude)) / L::set(e4m3::largest) + poison;
     store_lanes(scale, scales + j, n);
+  });
+  if (form == ScaleForm::power_of_two)
+    for (Index j = 0; j < columns; ++j) scales[j] = static_cast<float>(e8m0::at_least(scales[j]));
+}
+
+/// Rows of which column j has the scale scales[j], as codes [rows, columns] in BF16.
+template <class L, class X>
+inline void round_columns(bf16* codes, Index to_stride, float const* scales, X const* x, Index stride,
+                          Index rows, Index columns) {
+  for_lanes(columns, [&](Index j, Index n) {
+    L const scale = load_lanes<L>(scales + j, n);
     for (Index r = 0; r < rows; ++r)
       store_lanes<L>(round_to_e4m3(load_lanes<L>(x + r * stride + j, n) / scale), codes + r * to_stride + j,
                      n);
@@ -68,6 +87,17 @@ inline void store_groups(bf16 const* from, e4m3* to, Index size) {
     e4m3 codes[f8_group];
     for (Index j = 0; j < f8_group; j += 16) store_codes(L::load(from + i + j), codes + j);
     for (Index j = 0; j < f8_group; j += 8) std::memcpy(to + i + f8_place(j), codes + j, 8);
+  }
+}
+
+/// A row in tiles of f8_block columns: codes [size rounded up to a group] and scales.
+template <class L, class X>
+inline void keep_row(e4m3* codes, float* scales, X const* x, Index size, ScaleForm form) {
+  for (Index j = 0; j < size; j += f8_block) {
+    alignas(64) bf16 tile[f8_block] = {};
+    Index const width = (aeth::min)(f8_block, size - j);
+    quantize_row<L>(tile, scales + j / f8_block, x + j, width, form);
+    store_groups<L>(tile, codes + j, round_up(width, f8_group));
   }
 }
 
@@ -104,15 +134,35 @@ inline void pack_codes_transposed(e4m3* to, Index width, X const* w, Index strid
   }
 }
 
-/// c (+)= part · (row scale · column scale), element by element; the product of the scales is rounded.
+/// The rounded product of a row's and some columns' scales, or 1 if none are given.
+template <class L>
+inline L scale_of(float const* row_scale, float const* column_scales, Index n) {
+  return row_scale ? L::set(*row_scale) * load_lanes<L>(column_scales, n) : L::set(1.0f);
+}
+
+/// c (+)= part · scale, element by element.
 template <class L>
 inline void promote(float* c, Index ldc, float const* part, Index part_stride, Index rows, Index columns,
                     float const* row_scales, Index row_scale_step, float const* column_scales, bool add) {
   for (Index r = 0; r < rows; ++r)
     for_lanes(columns, [&](Index j, Index n) {
       float* const to = c + r * ldc + j;
-      L const scale = L::set(row_scales[r * row_scale_step]) * load_lanes<L>(column_scales + j, n);
+      L const scale =
+          scale_of<L>(row_scales ? row_scales + r * row_scale_step : nullptr, column_scales + j, n);
       L const sum = add ? load_lanes<L>(to, n) : L::set(0.0f);
       store_lanes(fma(load_lanes<L>(part + r * part_stride + j, n), scale, sum), to, n);
     });
+}
+
+/// sum += part · scale, then cut towards zero to the bits that are kept: a tensor core's addition.
+template <class L>
+inline void add_limited(float* sum, float const* part, Index stride, Index rows, Index columns,
+                        float const* row_scales, Index row_scale_step, float const* column_scales,
+                        std::uint32_t kept) {
+  promote<L>(sum, stride, part, stride, rows, columns, row_scales, row_scale_step, column_scales, true);
+  for (Index r = 0; r < rows; ++r)
+    for (Index j = 0; j < columns; ++j) {
+      float& x = sum[r * stride + j];
+      x = std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & kept);
+    }
 }

@@ -7,6 +7,19 @@ inline void widen_groups(bf16* to, e4m3 const* from, Index size) {
   for (Index i = 0; i < size; i += f8_group) widen_codes(from + i, to + i);
 }
 
+/// What keep_row() left of a row.
+template <class L, class X>
+inline void restore_row(X* x, e4m3 const* codes, float const* scales, Index size) {
+  for (Index j0 = 0; j0 < size; j0 += f8_block) {
+    bf16 tile[f8_block];
+    Index const width = (aeth::min)(f8_block, size - j0);
+    widen_groups<L>(tile, codes + j0, round_up(width, f8_group));
+    for_lanes(width, [&](Index j, Index n) {
+      store_lanes<L>(load_lanes<L>(tile + j, n) * L::set(scales[j0 / f8_block]), x + j0 + j, n);
+    });
+  }
+}
+
 /// R rows times V · 16 columns of a packed FP8 panel of `width` columns, for few rows: codes are widened in registers and
 /// not kept. The same arithmetic as by blocks; see matmul_f8.hpp.
 ///

@@ -1,0 +1,298 @@
+// What precisions cost in quality: the same model trained on the same batches from the same weights, once per arithmetic
+// and seed, and a table of paired differences.
+//
+//   aeth_bench_precision_quality train MODEL ARITHMETIC SEED --steps N --results FILE   adds a line to FILE
+//   aeth_bench_precision_quality table FILE                                             Markdown, from all lines
+//   aeth_bench_precision_quality picture FILE MODEL PICTURE.svg                         losses beside BF16's
+//
+// MODEL: tiny, micro (the demonstration's), mini. ARITHMETIC: one of `arithmetics` below. Text: the C++ library headers of
+// this machine, or --text FOLDER. A line that is there already is not trained again, so that scripts/precision-quality
+// goes on where it was stopped.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "aeth/backend/cpu.hpp"
+#include "aeth/config/presets.hpp"
+#include "aeth/core/text.hpp"
+#include "aeth/data/bpe_trainer.hpp"
+#include "aeth/data/packing.hpp"
+#include "aeth/data/split.hpp"
+#include "aeth/data/text_source.hpp"
+#include "aeth/model/model.hpp"
+#include "aeth/numeric/f8_arithmetic.hpp"
+#include "aeth/train/svg_plot.hpp"
+#include "aeth/train/trainer.hpp"
+#include "peers/command_line.hpp"
+
+namespace {
+
+using aeth::Index;
+
+/// Steps whose losses are one point of a curve, and the last of which are the final loss.
+constexpr Index steps_per_point = 10, final_points = 5;
+
+struct Arithmetic {
+  char const* name;
+  char const* precision;
+  aeth::F8Arithmetic f8;
+  char const* meaning;
+};
+constexpr Arithmetic arithmetics[] = {
+    {"fp32", "fp32", {}, "FP32"},
+    {"bf16", "bf16", {}, "BF16"},
+    {"fp8", "fp8", {}, "FP8, the recipe"},
+    {"fp8-powers", "fp8", {.scales = aeth::ScaleForm::power_of_two}, "FP8, scales powers of two"},
+    {"fp8-square", "fp8", {.square_tiles = true}, "FP8, activations in tiles of 128 x 128"},
+    {"fp8-14", "fp8", {.accumulator_bits = 14}, "FP8, sums of 14 bits, promoted every 128"},
+    {"fp8-14-whole", "fp8", {.accumulator_bits = 14, .promote = false}, "FP8, sums of 14 bits, not promoted"},
+};
+
+Arithmetic const& arithmetic(std::string const& name) {
+  for (Arithmetic const& a : arithmetics)
+    if (name == a.name) return a;
+  throw std::invalid_argument("there is no arithmetic " + name);
+}
+
+/// A training run: the mean losses of each steps_per_point steps, the validation loss at the end.
+struct Run {
+  std::string model, arithmetic;
+  Index seed = 0, steps = 0;
+  double validation = 0, seconds = 0;
+  std::vector<double> losses;
+
+  [[nodiscard]] double final_loss() const {
+    double sum = 0;
+    Index const points = std::min<Index>(final_points, static_cast<Index>(losses.size()));
+    for (Index i = 0; i < points; ++i) sum += losses[losses.size() - 1 - aeth::to_size(i)];
+    return sum / static_cast<double>(points);
+  }
+};
+
+/// A line: the fields in the order above, separated by blanks.
+std::vector<Run> read_runs(std::string const& path) {
+  std::vector<Run> runs;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    Run run;
+    if (!(words >> run.model >> run.arithmetic >> run.seed >> run.steps >> run.validation >> run.seconds))
+      throw std::runtime_error(path + ": not a line of results: " + line);
+    for (double loss = 0; words >> loss;) run.losses.push_back(loss);
+    if (run.losses.empty()) throw std::runtime_error(path + ": a line without losses: " + line);
+    runs.push_back(run);
+  }
+  return runs;
+}
+
+std::string cxx_headers() {
+  int newest = 0;
+  std::error_code error;
+  for (auto const& entry : std::filesystem::directory_iterator("/usr/include/c++", error))
+    newest = std::max(newest, std::atoi(entry.path().filename().c_str()));
+  if (newest == 0)
+    throw std::runtime_error("no C++ library headers below /usr/include/c++; give --text FOLDER");
+  return aeth::text("/usr/include/c++/", newest);
+}
+
+template <aeth::ModelConfig C, class P>
+void train(Run& run, Arithmetic const& how, std::string const& folder, int threads) {
+  aeth::data::TextSourceOptions const files{
+      .files = {.patterns = {"*.h", "*.hpp", "*.tcc", "*.txt", std::string(aeth::io::no_extension)}}};
+  auto split = aeth::data::split_documents(aeth::data::read_text_source(folder, files),
+                                           aeth::data::SplitOptions{.fraction = 0.05});
+  aeth::data::BpeTrainer counts;
+  for (auto const& document : split.training) counts.add(document.text);
+  auto const tokenizer = counts.train({.vocab_size = C.vocab_size});
+  auto const training = aeth::data::pack(split.training, tokenizer);
+  auto const validation = aeth::data::pack(split.validation, tokenizer);
+
+  aeth::Cpu cpu(threads);
+  cpu.set_f8_arithmetic(how.f8);
+  aeth::Model<C, P> model(cpu);
+  auto const seed = static_cast<std::uint64_t>(run.seed);
+  model.initialize(seed);
+  double sum = 0;
+  aeth::train::TrainerOptions options{.batch_rows = 8,
+                                      .length = std::min<Index>(256, C.max_context),
+                                      .steps = run.steps,
+                                      .learning_rate = 3e-3,
+                                      .loss = {.mtp_weight = 0.1},
+                                      .validate_every = 0,
+                                      .seed = seed};
+  options.report = [&](aeth::train::Progress const& p) {
+    sum += p.loss.main;
+    if (p.step % steps_per_point == 0)
+      run.losses.push_back(std::exchange(sum, 0.0) / static_cast<double>(steps_per_point));
+    if (p.step % 100 == 0) {
+      std::printf("%s %s seed %td: step %td, loss %.4f\n", run.model.c_str(), how.name, run.seed, p.step,
+                  run.losses.back());
+      std::fflush(stdout);
+    }
+  };
+  aeth::train::Trainer trainer(model, {training, validation, 0, tokenizer.special_tokens().eos}, options);
+  trainer.run();
+  run.validation = trainer.validate_now().loss();
+  run.seconds = trainer.state().seconds;
+}
+
+template <aeth::ModelConfig C>
+void train(Run& run, Arithmetic const& how, std::string const& folder, int threads) {
+  bench::with_precision(how.precision, [&]<class P>() { train<C, P>(run, how, folder, threads); });
+}
+
+void train(bench::CommandLine const& line) {
+  Run run;
+  run.model = line.word(1, "MODEL");
+  run.arithmetic = line.word(2, "ARITHMETIC");
+  run.seed = bench::CommandLine::to_count(line.word(3, "SEED"));
+  run.steps = line.count("steps", 1000);
+  if (run.steps < steps_per_point)
+    throw std::invalid_argument(aeth::text("--steps must be at least ", steps_per_point));
+  Arithmetic const& how = arithmetic(run.arithmetic);
+  std::string const results = line.option("results", ""), folder = line.option("text", "");
+  if (results.empty()) throw std::invalid_argument("--results FILE is missing");
+  for (Run const& done : read_runs(results))
+    if (done.model == run.model && done.arithmetic == run.arithmetic && done.seed == run.seed &&
+        done.steps == run.steps)
+      return;
+  std::string const text = folder.empty() ? cxx_headers() : folder;
+  if (run.model == "tiny")
+    train<aeth::presets::tiny>(run, how, text, line.threads());
+  else if (run.model == "micro")
+    train<aeth::presets::micro>(run, how, text, line.threads());
+  else if (run.model == "mini")
+    train<aeth::presets::mini>(run, how, text, line.threads());
+  else
+    throw std::invalid_argument("there is no model " + run.model);
+  std::string out = aeth::text(run.model, ' ', run.arithmetic, ' ', run.seed, ' ', run.steps, ' ',
+                               run.validation, ' ', run.seconds);
+  for (double const loss : run.losses) out += aeth::text(' ', loss);
+  std::ofstream file(results, std::ios::app);
+  file << out << '\n';
+  if (!file.flush()) throw std::runtime_error("cannot write " + results);
+}
+
+struct Moments {
+  Index count = 0;
+  double mean = 0, deviation = 0;
+};
+Moments moments(std::vector<double> const& values) {
+  Moments m{.count = static_cast<Index>(values.size())};
+  for (double const v : values) m.mean += v / static_cast<double>(m.count);
+  if (m.count < 2) return m;
+  for (double const v : values) m.deviation += (v - m.mean) * (v - m.mean) / static_cast<double>(m.count - 1);
+  m.deviation = std::sqrt(m.deviation);
+  return m;
+}
+
+/// The run of BF16 with the same model, seed and steps; null if there is none.
+Run const* partner(std::vector<Run> const& runs, Run const& run) {
+  for (Run const& other : runs)
+    if (other.arithmetic == "bf16" && other.model == run.model && other.seed == run.seed &&
+        other.steps == run.steps)
+      return &other;
+  return nullptr;
+}
+
+std::vector<std::string> models_of(std::vector<Run> const& runs) {
+  std::vector<std::string> names;
+  for (Run const& run : runs)
+    if (std::find(names.begin(), names.end(), run.model) == names.end()) names.push_back(run.model);
+  return names;
+}
+
+std::string percent(double share) {
+  return (share >= 0 ? "+" : "") + aeth::fixed(100 * share, 3);
+}
+
+void table(std::string const& path) {
+  auto const runs = read_runs(path);
+  if (runs.empty()) throw std::runtime_error(path + ": no results");
+  std::printf(
+      "| model | arithmetic | seeds | final loss, spread over seeds | beside BF16, %% (paired) | spread of "
+      "that, %% | "
+      "validation loss | beside BF16, %% |\n|---|---|---|---|---|---|---|---|\n");
+  for (std::string const& model : models_of(runs))
+    for (Arithmetic const& a : arithmetics) {
+      std::vector<double> losses, validations, differences, validation_differences;
+      for (Run const& run : runs) {
+        if (run.model != model || run.arithmetic != a.name) continue;
+        losses.push_back(run.final_loss());
+        validations.push_back(run.validation);
+        Run const* const other = partner(runs, run);
+        if (other == nullptr) continue;
+        differences.push_back(run.final_loss() / other->final_loss() - 1);
+        validation_differences.push_back(run.validation / other->validation - 1);
+      }
+      if (losses.empty()) continue;
+      Moments const loss = moments(losses), difference = moments(differences);
+      std::printf("| %s | %s | %td | %s ± %s | %s | %s | %s | %s |\n", model.c_str(), a.meaning, loss.count,
+                  aeth::fixed(loss.mean, 4).c_str(), aeth::fixed(loss.deviation, 4).c_str(),
+                  percent(difference.mean).c_str(), aeth::fixed(100 * difference.deviation, 3).c_str(),
+                  aeth::fixed(moments(validations).mean, 4).c_str(),
+                  percent(moments(validation_differences).mean).c_str());
+    }
+}
+
+/// For each arithmetic the difference from BF16's loss over the steps, the mean of all seeds.
+void picture(std::string const& path, std::string const& model, std::string const& to) {
+  auto const runs = read_runs(path);
+  std::vector<aeth::train::Series> lines;
+  for (Arithmetic const& a : arithmetics) {
+    if (a.name == std::string("bf16")) continue;
+    std::vector<double> sum;
+    double count = 0;
+    for (Run const& run : runs) {
+      Run const* const other = partner(runs, run);
+      if (run.model != model || run.arithmetic != a.name || other == nullptr) continue;
+      sum.resize(run.losses.size());
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += 100 * (run.losses[i] / other->losses[i] - 1);
+      ++count;
+    }
+    if (count == 0) continue;
+    aeth::train::Series line{.name = a.meaning};
+    double smooth = sum[0] / count;
+    for (std::size_t i = 0; i < sum.size(); ++i) {
+      smooth += 0.1 * (sum[i] / count - smooth);
+      line.x.push_back(static_cast<double>(steps_per_point) * static_cast<double>(i + 1));
+      line.y.push_back(smooth);
+    }
+    lines.push_back(line);
+  }
+  if (lines.empty())
+    throw std::runtime_error(path + ": no results of " + model + " that have one of BF16 beside them");
+  std::ofstream file(to);
+  file << aeth::train::line_plot({.title = "Training loss beside BF16's",
+                                  .subtitle = aeth::text("model ", model, ", mean over seeds, smoothed"),
+                                  .x_label = "step",
+                                  .y_label = "difference, %"},
+                                 lines);
+  if (!file.flush()) throw std::runtime_error("cannot write " + to);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  constexpr char const* usage =
+      "aeth_bench_precision_quality train MODEL ARITHMETIC SEED --results FILE [--steps N] [--text FOLDER] "
+      "[--threads N]\n"
+      "aeth_bench_precision_quality table FILE\n"
+      "aeth_bench_precision_quality picture FILE MODEL PICTURE.svg\n";
+  return bench::run_program(argc, argv, usage, [](bench::CommandLine const& line) {
+    std::string const& what = line.word(0, "what to do");
+    if (what == "train") return train(line);
+    if (what == "table") return table(line.word(1, "FILE"));
+    if (what == "picture")
+      return picture(line.word(1, "FILE"), line.word(2, "MODEL"), line.word(3, "PICTURE"));
+    throw std::invalid_argument("there is no " + what);
+  });
+}

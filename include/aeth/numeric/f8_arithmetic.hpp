@@ -1,0 +1,37 @@
+/// How products of FP8 operands are computed: DeepSeek's recipe, its later scales, and what it was made to avoid.
+///
+/// source   DeepSeek-V3, arXiv:2412.19437, §3.3.2 (tiles, promotion) and appendix B.2 (square tiles of activations
+///          diverge)
+#pragma once
+
+#include "aeth/core/error.hpp"
+#include "aeth/core/math.hpp"
+#include "aeth/numeric/block_scales.hpp"
+
+namespace aeth {
+
+/// The defaults are V3's recipe on hardware that adds in FP32. All else is slower, and for study.
+struct F8Arithmetic {
+  ScaleForm scales = ScaleForm::any;  ///< of weights and of what they multiply
+  /// Activations and gradients share a scale in 128 × 128, as weights do, counted from an operand's first row; then a
+  /// row's result depends on its neighbours.
+  bool square_tiles = false;
+  /// Significant bits of a running sum within a product: 24 is FP32. With fewer, after every 32 steps of k, one
+  /// instruction of a tensor core, the sum is cut towards zero to so many. Hopper keeps about 14 (§3.3.2).
+  int accumulator_bits = 24;
+  /// Whether sums are carried to FP32 every 128 steps of k. Without, one running sum goes through all of k, scales
+  /// applied on the way; makes a difference only with fewer than 24 bits.
+  bool promote = true;
+
+  [[nodiscard]] constexpr bool limited() const noexcept { return accumulator_bits < 24; }
+  friend constexpr bool operator==(F8Arithmetic const&, F8Arithmetic const&) = default;
+};
+
+/// errors   UsageError that names the field, its value and what is allowed
+inline void validate(F8Arithmetic const& a) {
+  expect<UsageError>(a.accumulator_bits >= 2 && a.accumulator_bits <= 24,
+                     "F8Arithmetic::accumulator_bits is ", a.accumulator_bits,
+                     "; FP32 sums have 24, a model of narrower ones 2 to 23");
+}
+
+}  // namespace aeth
