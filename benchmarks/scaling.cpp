@@ -121,7 +121,7 @@ struct Scaling {
 
   template <class P>
   void add(std::string const& bench, std::string const& config, double amount, std::string const& unit,
-           bench::Samples const& times, int threads) {
+           bench::Samples const& times, int threads, std::string const& peer = {}, double peer_value = 0) {
     report.add({.bench = bench,
                 .config = config,
                 .precision = std::string(P::name),
@@ -129,7 +129,9 @@ struct Scaling {
                 .value = amount / times.median(),
                 .least = amount / times.slowest(),
                 .most = amount / times.fastest(),
-                .samples = static_cast<int>(times.seconds.size())},
+                .samples = static_cast<int>(times.seconds.size()),
+                .peer = peer,
+                .peer_value = peer_value},
                threads, aeth::to_string(options.level));
   }
 
@@ -155,17 +157,8 @@ struct Scaling {
             for (Index i = 0; i < count / few; ++i) (void)of_few.gradients(few_tokens, {.mtp_weight = 0.0});
           });
       double const amount = static_cast<double>(count);
-      report.add({.bench = "scale.tokens",
-                  .config = config,
-                  .precision = std::string(P::name),
-                  .unit = "tokens/s",
-                  .value = amount / many.median(),
-                  .least = amount / many.slowest(),
-                  .most = amount / many.fastest(),
-                  .samples = static_cast<int>(many.seconds.size()),
-                  .peer = "by 1024",
-                  .peer_value = amount / several.median()},
-                 options.threads, aeth::to_string(options.level));
+      add<P>("scale.tokens", config, amount, "tokens/s", many, options.threads, "by 1024",
+             amount / several.median());
     };
     for (Index const count : {4096, 16384, 65536}) measure_one(count, 0);
     for (Index const count : {16384, 65536}) measure_one(count, 4096 / length);

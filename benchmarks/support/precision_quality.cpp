@@ -1,23 +1,20 @@
 // What precisions cost in quality: the same model trained on the same batches from the same weights, once per arithmetic
 // and seed, and a table of paired differences.
 //
-//   aeth_bench_precision_quality train MODEL ARITHMETIC SEED --steps N --results FILE   adds a line to FILE
+//   aeth_bench_precision_quality train MODEL ARITHMETIC SEED --steps N --text FOLDER --results FILE   adds a line to FILE
 //   aeth_bench_precision_quality table FILE                                             Markdown, from all lines
 //   aeth_bench_precision_quality picture FILE MODEL PICTURE.svg                         losses beside BF16's
 //
-// MODEL: tiny, micro (the demonstration's), mini. ARITHMETIC: one of `arithmetics` below. Text: the C++ library headers of
-// this machine, or --text FOLDER. A line that is there already is not trained again, so that scripts/precision-quality
-// goes on where it was stopped.
+// MODEL: tiny, micro (the demonstration's), mini. ARITHMETIC: one of `arithmetics` below. A line that is there already is
+// not trained again, so that scripts/precision-quality goes on where it was stopped.
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
-#include <map>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "aeth/backend/cpu.hpp"
@@ -93,16 +90,6 @@ std::vector<Run> read_runs(std::string const& path) {
   return runs;
 }
 
-std::string cxx_headers() {
-  int newest = 0;
-  std::error_code error;
-  for (auto const& entry : std::filesystem::directory_iterator("/usr/include/c++", error))
-    newest = std::max(newest, std::atoi(entry.path().filename().c_str()));
-  if (newest == 0)
-    throw std::runtime_error("no C++ library headers below /usr/include/c++; give --text FOLDER");
-  return aeth::text("/usr/include/c++/", newest);
-}
-
 template <aeth::ModelConfig C, class P>
 void train(Run& run, Arithmetic const& how, std::string const& folder, int threads) {
   aeth::data::TextSourceOptions const files{
@@ -160,17 +147,17 @@ void train(bench::CommandLine const& line) {
   Arithmetic const& how = arithmetic(run.arithmetic);
   std::string const results = line.option("results", ""), folder = line.option("text", "");
   if (results.empty()) throw std::invalid_argument("--results FILE is missing");
+  if (folder.empty()) throw std::invalid_argument("--text FOLDER is missing");
   for (Run const& done : read_runs(results))
     if (done.model == run.model && done.arithmetic == run.arithmetic && done.seed == run.seed &&
         done.steps == run.steps)
       return;
-  std::string const text = folder.empty() ? cxx_headers() : folder;
   if (run.model == "tiny")
-    train<aeth::presets::tiny>(run, how, text, line.threads());
+    train<aeth::presets::tiny>(run, how, folder, line.threads());
   else if (run.model == "micro")
-    train<aeth::presets::micro>(run, how, text, line.threads());
+    train<aeth::presets::micro>(run, how, folder, line.threads());
   else if (run.model == "mini")
-    train<aeth::presets::mini>(run, how, text, line.threads());
+    train<aeth::presets::mini>(run, how, folder, line.threads());
   else
     throw std::invalid_argument("there is no model " + run.model);
   std::string out = aeth::text(run.model, ' ', run.arithmetic, ' ', run.seed, ' ', run.steps, ' ',

@@ -166,7 +166,7 @@ constexpr void for_each_part(ModelConfig const& c, ParallelPlan const& plan, Lay
   if (plan.devices() == 1) {
     bool const narrow = plan.products != Products::fp32;
     TrainingTypes const types =
-        narrow ? TrainingTypes{.packed = 2, .wide = 2, .packed_group = 2, .activation = 2} : TrainingTypes{};
+        narrow ? TrainingTypes{.packed = 2, .packed_group = 2, .activation = 2} : TrainingTypes{};
     TrainingMemory const m =
         training_memory(c, {.rows = plan.batch_rows, .length = plan.context, .micro_rows = plan.micro_rows},
                         types, max(hw.threads, 1));

@@ -80,10 +80,10 @@ constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcep
   Index const layers = Index{c.layers} + c.mtp_depth, group = types.packed_group;
   Index total = layers * c.mla.heads *
                 (size(c.mla.v_dim, c.mla.kv_rank, group) + size(c.mla.kv_rank, c.mla.nope_dim, group)) *
-                types.wide;
+                types.packed;
   for_each_matrix(c, [&](Index out, Index in, Index copies, bool wide) {
     total += copies * (types.f8 && !wide ? f8_bytes(out, in) + f8_bytes(in, out)
-                                         : (size(out, in, group) + size(in, out, group)) * types.wide);
+                                         : (size(out, in, group) + size(in, out, group)) * types.packed);
   });
   Index const router = size(c.moe.experts, c.dim, 1) + size(c.dim, c.moe.experts, 1);
   return total + (moe_layers(c) + (c.moe.experts > 0 ? c.mtp_depth : 0)) * router * types.exact;

@@ -7,9 +7,10 @@ namespace aeth {
 
 /// Bytes of one number in each of its roles; `training_types` knows those of a precision policy.
 struct TrainingTypes {
-  Index master = 4;         ///< weights as the optimizer sees them, gradients, moments
-  Index packed = 4;         ///< both copies of the matrices that products read, and operands of products
-  Index wide = 4;           ///< the same of head, MTP's projection and absorbed attention
+  Index master = 4;  ///< weights as the optimizer sees them, gradients, moments
+  /// Both copies of the matrices that products read, and operands of products; with f8 those of head, MTP's projection
+  /// and absorbed attention only.
+  Index packed = 4;
   Index packed_group = 1;   ///< numbers of the copy that lie together: the inner extent is rounded up to it
   Index activation = 4;     ///< inputs and outputs of products, and their gradients
   Index exact = 4;          ///< residual stream, norms, router, logits
@@ -21,15 +22,14 @@ struct TrainingTypes {
 /// The types of a precision policy of `numeric/precision.hpp`.
 template <class P>
 [[nodiscard]] constexpr TrainingTypes training_types() noexcept {
-  constexpr Index weight = sizeof(typename P::Weight), wide = sizeof(typename P::WideWeight);
+  constexpr Index packed = sizeof(typename P::WideWeight);
   return {.master = sizeof(typename P::Master),
-          .packed = weight,
-          .wide = wide,
-          .packed_group = wide == 2 ? 2 : 1,
+          .packed = packed,
+          .packed_group = packed == 2 ? 2 : 1,
           .activation = sizeof(typename P::Activation),
           .exact = sizeof(typename P::Exact),
           .recomputes = P::recomputes,
-          .f8 = weight == 1};
+          .f8 = sizeof(typename P::Weight) == 1};
 }
 
 /// What goes through a model at once.

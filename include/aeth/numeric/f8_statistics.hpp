@@ -33,19 +33,6 @@ struct F8Statistics {
     least_scale = scale < least_scale ? scale : least_scale;
     largest_scale = scale > largest_scale ? scale : largest_scale;
   }
-  void add(F8Statistics const& other) noexcept {
-    values += other.values;
-    vanished += other.vanished;
-    subnormal += other.subnormal;
-    saturated += other.saturated;
-    lost += other.lost;
-    add_scale(other.least_scale);
-    if (other.largest_scale > 0.0f) add_scale(other.largest_scale);
-  }
-
-  [[nodiscard]] double share(Index count) const noexcept {
-    return values > 0 ? static_cast<double>(count) / static_cast<double>(values) : 0.0;
-  }
   friend bool operator==(F8Statistics const&, F8Statistics const&) = default;
 };
 

@@ -90,8 +90,10 @@ void for_tasks(Cpu& cpu, Job const* jobs, Index count, Index panel_bytes, TasksO
 
 }  // namespace cpu
 
-/// One block of k: product(from, steps, to) makes a part of its sum. c is overwritten unless `accumulate`; the last block
-/// of a tile says so.
+/// One block of k of a tile, in ascending order, the first and the last of them named: product(from, steps, to) makes a
+/// part of the block's sum. The tile's c is overwritten unless `accumulate`.
+///
+/// shapes   to, tile.part, tile.term [height, stride], of which width columns count; c [height, width]
 template <class Product>
 void Cpu::add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
                        cpu::F8TileScales const& scales, Product const& product) const {

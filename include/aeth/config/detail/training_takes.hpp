@@ -287,7 +287,7 @@ class ScratchTakes {
 
   /// The projection of `nn::Mtp`
   constexpr void mtp(bool backward) {
-    if (c_.mtp_depth > 0) product(tokens_, Index{2} * c_.dim, c_.dim, types_.exact, types_.wide, backward);
+    if (c_.mtp_depth > 0) product(tokens_, Index{2} * c_.dim, c_.dim, types_.exact, types_.packed, backward);
   }
 
   /// `nn::Ffn` or `nn::Experts`; y: bytes of an element of the result
@@ -344,8 +344,8 @@ class ScratchTakes {
   /// `loss::language_model_loss`
   constexpr void head() {
     Index const rows = min(head_rows(c_), length_);
-    product(rows, c_.dim, c_.vocab_size, types_.exact, types_.wide, false);
-    product(rows, c_.dim, c_.vocab_size, types_.exact, types_.wide, true);
+    product(rows, c_.dim, c_.vocab_size, types_.exact, types_.packed, false);
+    product(rows, c_.dim, c_.vocab_size, types_.exact, types_.packed, true);
   }
 
   ArenaPlan& takes_;

@@ -12,6 +12,7 @@
 
 #include "aeth/core/random.hpp"
 #include "support/catch.hpp"
+#include "support/simd_levels.hpp"
 #include "support/tensor.hpp"
 
 namespace {
@@ -28,13 +29,6 @@ std::vector<float> sigmoids(SimdLevel level, std::vector<float> const& x) {
   std::vector<float> y(x.size());
   AETH_CPU_KERNEL(level, float, sigmoid_row, y.data(), x.data(), static_cast<Index>(x.size()));
   return y;
-}
-
-std::vector<SimdLevel> levels() {
-  std::vector<SimdLevel> out;
-  for (SimdLevel const level : all_simd_levels)
-    if (level <= best_simd_level()) out.push_back(level);
-  return out;
 }
 
 /// About 2.3 million floats of either sign from the whole range of magnitudes, denser than any table.
@@ -70,7 +64,7 @@ TEST_CASE("exponential: relative error below 2^-22 over its range", "[backend]")
 
 TEST_CASE("exponential at its ends", "[backend]") {
   float const infinity = std::numeric_limits<float>::infinity();
-  for (SimdLevel const level : levels()) {
+  for (SimdLevel const level : test::simd_levels()) {
     auto const y =
         exponentials(level, {0.0f, -0.0f, -infinity, -87.33654f, std::nextafter(-87.33654f, -100.0f),
                              -1000.0f, std::numeric_limits<float>::quiet_NaN()});
@@ -102,7 +96,7 @@ TEST_CASE("sigmoid: relative error below 2^-21, no overflow", "[backend]") {
 
 TEST_CASE("elementary functions have the same bits on every level", "[backend]") {
   auto const x = arguments();
-  for (SimdLevel const level : levels()) {
+  for (SimdLevel const level : test::simd_levels()) {
     INFO(to_string(level));
     CHECK(test::same_bits(exponentials(level, x), exponentials(SimdLevel::scalar, x)));
     CHECK(test::same_bits(sigmoids(level, x), sigmoids(SimdLevel::scalar, x)));
@@ -117,7 +111,7 @@ TEST_CASE("the sum of a row is the fixed tree over sixteen lanes", "[backend]") 
       lanes[i % 16] = std::fma(x.values[to_size(i)], y.values[to_size(i)], lanes[i % 16]);
     for (int half = 8; half > 0; half /= 2)
       for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-    for (SimdLevel const level : levels())
+    for (SimdLevel const level : test::simd_levels())
       CHECK(AETH_CPU_KERNEL(level, float, dot, x.values.data(), y.values.data(), size) == lanes[0]);
   }
 }
@@ -138,7 +132,7 @@ TEST_CASE("products of BF16 pairs have the same bits on every level, subnormal n
     for (bf16& x : a) x = small ? number(60, 8) : number(0, 250);
     for (bf16& x : b) x = small ? number(58, 10) : number(0, 8);
     std::vector<std::vector<float>> c;
-    for (SimdLevel const level : levels()) {
+    for (SimdLevel const level : test::simd_levels()) {
       std::vector<float> sums(to_size(rows * columns), 0x1p-130f), scratch(to_size(cpu::matmul_scratch));
       cpu::matmul(level, rows, columns, depth, cpu::LeftMatrix<bf16>{a.data(), depth},
                   cpu::RightMatrix<bf16>{b.data(), columns, 0}, sums.data(), columns, true, scratch.data());
@@ -177,7 +171,7 @@ TEST_CASE("what a product prefetches changes none of its bits", "[backend]") {
   for (Index const rows : {Index{5}, Index{50}}) {
     auto const a = test::random_tensor<float>(rows, depth, 5);
     std::vector<std::vector<float>> c;
-    for (SimdLevel const level : levels())
+    for (SimdLevel const level : test::simd_levels())
       for (bool const prefetches : {false, true}) {
         std::vector<float> sums(to_size(rows * columns)), scratch(to_size(cpu::matmul_scratch));
         cpu::Ahead ahead;
@@ -221,7 +215,7 @@ TEST_CASE("BF16 products neither depend on the floating-point environment nor ch
   };
   unsigned const before = _mm_getcsr();
   auto const wanted = product(best_simd_level());
-  for (SimdLevel const level : levels()) {
+  for (SimdLevel const level : test::simd_levels()) {
     unsigned const upward = before | 0x4000u;
     _mm_setcsr(upward);
     auto const c = product(level);

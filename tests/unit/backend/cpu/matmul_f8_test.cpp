@@ -11,6 +11,7 @@
 
 #include "aeth/backend/cpu.hpp"
 #include "support/catch.hpp"
+#include "support/simd_levels.hpp"
 #include "support/tensor.hpp"
 
 namespace {
@@ -118,13 +119,6 @@ Tensor<float> transposed(Tensor<float> x) {
   return y;
 }
 
-std::vector<SimdLevel> levels() {
-  std::vector<SimdLevel> out;
-  for (SimdLevel const level : all_simd_levels)
-    if (level <= best_simd_level()) out.push_back(level);
-  return out;
-}
-
 struct Packed {
   std::vector<float> memory;  // aligned as scales must be
   Packed(Cpu& cpu, Tensor<float> const& w, bool turned)
@@ -167,7 +161,7 @@ void check_product(Cpu& cpu, Index rows, Index in, Index out) {
 }  // namespace
 
 TEST_CASE("FP8 products are what their definition says, on every SIMD level", "[backend][fp8]") {
-  for (SimdLevel const level : levels()) {
+  for (SimdLevel const level : test::simd_levels()) {
     Cpu cpu(2, level);
     check_product<float, float>(cpu, 1, 128, 64);
     check_product<bf16, bf16>(cpu, 5, 256, 128);
@@ -178,7 +172,7 @@ TEST_CASE("FP8 products are what their definition says, on every SIMD level", "[
 }
 
 TEST_CASE("FP8 gradients of weights are what their definition says, on every SIMD level", "[backend][fp8]") {
-  for (SimdLevel const level : levels()) {
+  for (SimdLevel const level : test::simd_levels()) {
     Cpu cpu(2, level);
     for (Index const tokens : {Index{1}, Index{128}, Index{300}}) {
       INFO("level " << static_cast<int>(level) << ", " << tokens << " tokens");
@@ -228,7 +222,7 @@ TEST_CASE("every FP8 arithmetic is what its definition says, on every SIMD level
                               {.accumulator_bits = 14},
                               {.square_tiles = true, .accumulator_bits = 10},
                               {.accumulator_bits = 14, .promote = false}};
-  for (SimdLevel const level : levels())
+  for (SimdLevel const level : test::simd_levels())
     for (F8Arithmetic const& how : all) {
       INFO("level " << static_cast<int>(level) << ", square " << how.square_tiles << ", bits "
                     << how.accumulator_bits << ", promote " << how.promote << ", powers of two "
@@ -306,7 +300,7 @@ TEST_CASE("sums of 14 bits err by about the 2 % that DeepSeek-V3 reports at 4096
 }
 
 TEST_CASE("rows that are kept in FP8 come back rounded, on every SIMD level", "[backend][fp8]") {
-  for (SimdLevel const level : levels())
+  for (SimdLevel const level : test::simd_levels())
     for (Index const cols : {Index{1}, Index{64}, Index{127}, Index{300}}) {
       INFO("level " << static_cast<int>(level) << ", " << cols << " columns");
       auto x = operand<bf16>(7, cols, 16);
@@ -402,7 +396,7 @@ TEST_CASE("numbers that are not finite reach every result that depends on them, 
           "[backend][fp8]") {
   float const infinity = std::numeric_limits<float>::infinity(),
               nan = std::numeric_limits<float>::quiet_NaN();
-  for (SimdLevel const level : levels())
+  for (SimdLevel const level : test::simd_levels())
     for (float const bad : {infinity, -infinity, nan}) {
       Cpu cpu(1, level);
       auto x = operand<float>(4, 256, 9);
@@ -428,7 +422,7 @@ TEST_CASE("numbers that are not finite reach every result that depends on them, 
 }
 
 TEST_CASE("rounding to E4M3 in vectors is that of the type, and codes come back as BF16", "[backend][fp8]") {
-  for (SimdLevel const level : levels()) {
+  for (SimdLevel const level : test::simd_levels()) {
     // Every float in steps that hit all halfway values of E4M3, and their neighbours.
     std::vector<float> x;
     for (std::uint32_t bits = 0; bits < 0x44000000u; bits += 1u << 18)
