@@ -58,7 +58,8 @@ int main(int argc, char** argv) try {
   std::string_view const precision = argc == 7 ? argv[2] : "";
   if (precision == "fp32") return run<Fp32>(argv), 0;
   if (precision == "bf16") return run<Bf16>(argv), 0;
-  std::fprintf(stderr, "usage: trainer FOLDER fp32|bf16 STEPS SAVE_EVERY KEEP THREADS\n");
+  if (precision == "fp8") return run<Fp8>(argv), 0;
+  std::fprintf(stderr, "usage: trainer FOLDER fp32|bf16|fp8 STEPS SAVE_EVERY KEEP THREADS\n");
   return static_cast<int>(ExitCode::usage);
 } catch (Error const& error) {
   std::fprintf(stderr, "error: %s\n", error.what());

@@ -199,6 +199,11 @@ class Model {
       for (Mtp& module : mtp_) next(module);
   }
 
+  /// Weights as products read them, layer after layer: each as forward has it, then as backward does, whose data are
+  /// null in a model that does not train.
+  [[nodiscard]] std::vector<nn::PackedWeights<Master, Weight>*> const& packed_weights() const {
+    return packed_weights_;
+  }
   [[nodiscard]] std::deque<Block> const& blocks() const { return blocks_; }
   [[nodiscard]] std::deque<Mtp> const& mtp() const { return mtp_; }
   [[nodiscard]] nn::Parameter<Master> const& embedding() const { return embedding_; }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <unordered_map>
 
 #include "aeth/core/math.hpp"
 #include "aeth/numeric/f8.hpp"
@@ -33,16 +35,55 @@ struct F8Statistics {
     least_scale = scale < least_scale ? scale : least_scale;
     largest_scale = scale > largest_scale ? scale : largest_scale;
   }
+  F8Statistics& operator+=(F8Statistics const& other) noexcept {
+    values += other.values;
+    vanished += other.vanished;
+    subnormal += other.subnormal;
+    saturated += other.saturated;
+    lost += other.lost;
+    least_scale = other.least_scale < least_scale ? other.least_scale : least_scale;
+    largest_scale = other.largest_scale > largest_scale ? other.largest_scale : largest_scale;
+    return *this;
+  }
   friend bool operator==(F8Statistics const&, F8Statistics const&) = default;
 };
 
-/// What the operands of products were like, by how they are tiled.
-struct F8Observation {
-  F8Statistics weights;  ///< 128 × 128
-  F8Statistics rows;     ///< activations and gradients as a weight's other operand, 1 × 128
-  F8Statistics columns;  ///< activations and gradients as operands of a weight's gradient, 128 × 1
+/// Which operand of a product with a weight.
+enum class F8Operand {
+  weight,            ///< 128 × 128
+  rows,              ///< what the weight multiplies, an activation or, in backward, a gradient; 1 × 128
+  gradient_columns,  ///< in the weight's gradient, the gradient of the product's result; 128 × 1
+  input_columns,     ///< there, what the weight multiplied; 128 × 1
+};
+
+/// What the operands of products were like, by the place of the weight in memory: its packed form, or its gradient.
+class F8Observation {
+ public:
+  /// Begins empty.
+  [[nodiscard]] F8Statistics& at(void const* place, F8Operand operand) { return parts_[key(place, operand)]; }
+  /// Empty for what was not seen.
+  [[nodiscard]] F8Statistics of(void const* place, F8Operand operand) const {
+    auto const found = parts_.find(key(place, operand));
+    return found == parts_.end() ? F8Statistics{} : found->second;
+  }
+  /// Of all places.
+  [[nodiscard]] F8Statistics total(F8Operand operand) const {
+    F8Statistics sum;
+    for (auto const& [where, part] : parts_)
+      if (where % 4 == static_cast<std::uintptr_t>(operand)) sum += part;
+    return sum;
+  }
+  void clear() { parts_.clear(); }
 
   friend bool operator==(F8Observation const&, F8Observation const&) = default;
+
+ private:
+  /// Weights and gradients lie at multiples of four bytes.
+  [[nodiscard]] static std::uintptr_t key(void const* place, F8Operand operand) {
+    return reinterpret_cast<std::uintptr_t>(place) + static_cast<std::uintptr_t>(operand);
+  }
+
+  std::unordered_map<std::uintptr_t, F8Statistics> parts_;
 };
 
 }  // namespace aeth

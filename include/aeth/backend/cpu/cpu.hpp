@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "aeth/backend/cpu/fastest_level.hpp"
 #include "aeth/backend/cpu/kernels.hpp"
 #include "aeth/backend/cpu/thread_pool.hpp"
 #include "aeth/backend/types.hpp"
@@ -63,8 +64,8 @@ class Cpu {
  public:
   static constexpr char const* name = "cpu";
 
-  /// threads = 0 takes all cores. The level may be lowered, for tests or to compare machines.
-  explicit Cpu(int threads = 0, SimdLevel level = best_simd_level())
+  /// threads = 0 takes all cores. The level may be another than the fastest, for tests or to compare machines.
+  explicit Cpu(int threads = 0, SimdLevel level = fastest_simd_level())
       : pool_(threads > 0 ? threads : static_cast<int>(max(std::thread::hardware_concurrency(), 1u))),
         level_(min(level, best_simd_level())),
         thread_scratch_(to_size(pool_.size())) {}
@@ -88,8 +89,8 @@ class Cpu {
     f8_ = arithmetic;
   }
   [[nodiscard]] F8Arithmetic const& f8_arithmetic() const noexcept { return f8_; }
-  /// From now on counts what becomes of the operands of FP8 products, at the cost of another pass over each; null ends
-  /// it. The observation must outlive that.
+  /// From now on counts what becomes of the operands of FP8 products, at the cost of another pass over each, on one
+  /// thread; null ends it. The observation must outlive that; `f8_statistics` of model/f8_statistics.hpp names its parts.
   void observe_f8(F8Observation* observation) noexcept { observation_ = observation; }
 
   // --- matrix products: matmul.hpp ---
@@ -276,20 +277,21 @@ class Cpu {
   void latent_attention(Index heads, Index latent_dim, T scale, AttentionSpan const& span,
                         MatrixView<T const> q, MatrixView<X const> cache, MatrixView<T> o);
 
-  // matmul_f8.hpp; quantised operands lie in scratch.
+  // matmul_f8.hpp; quantised operands lie in scratch. Of groups, the first weight or gradient is named to observers.
   [[nodiscard]] float f8_scale(MatrixView<float const> block) const;
   template <class X>
-  void observe(F8Statistics F8Observation::*part, MatrixView<X const> x, float const* scales,
-               Index row_stride, Index rows_per_scale, Index columns_per_scale);
+  static void observe(F8Statistics& total, MatrixView<X const> x, float const* scales, Index row_stride,
+                      Index rows_per_scale, Index columns_per_scale);
   void reserve_f8_scratch();
   template <class Product>
   void add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
                     cpu::F8TileScales const& scales, Product const& product) const;
   void pack_f8(MatrixView<float const> w, e4m3* packed, bool transposed);
   template <class X>
-  cpu::F8Left quantized_rows(MatrixView<X const> x);
+  cpu::F8Left quantized_rows(MatrixView<X const> x, e4m3 const* weight);
   template <class X>
-  cpu::F8Left quantized_columns(MatrixView<X const> x, Index const* first, Index groups);
+  cpu::F8Left quantized_columns(MatrixView<X const> x, Index const* first, Index groups,
+                                float const* gradient, F8Operand operand);
   template <class Y>
   void matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write);
   void weight_grad_f8(cpu::F8GradientJob const* jobs, Index count);

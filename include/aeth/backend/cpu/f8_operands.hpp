@@ -70,9 +70,8 @@ inline float Cpu::f8_scale(MatrixView<float const> block) const {
 
 /// Counts what rounding does to x, whose scale at (i, j) is at [⌊i / rows_per_scale⌋ · row_stride + ⌊j / columns_per_scale⌋].
 template <class X>
-void Cpu::observe(F8Statistics F8Observation::*part, MatrixView<X const> x, float const* scales,
-                  Index row_stride, Index rows_per_scale, Index columns_per_scale) {
-  F8Statistics& total = observation_->*part;
+void Cpu::observe(F8Statistics& total, MatrixView<X const> x, float const* scales, Index row_stride,
+                  Index rows_per_scale, Index columns_per_scale) {
   for (Index i = 0; i < x.rows; ++i)
     for (Index j = 0; j < x.cols; ++j) {
       float const scale = scales[i / rows_per_scale * row_stride + j / columns_per_scale];
@@ -111,7 +110,7 @@ inline void Cpu::pack_f8(MatrixView<float const> w, e4m3* packed, bool transpose
       for (Index j = 0; j < w.cols; j += block) {
         auto const tile = w.row_slice(i, min(block, w.rows - i)).col_slice(j, min(block, w.cols - j));
         float const scale = f8_scale(tile);
-        observe(&F8Observation::weights, tile, &scale, Index{0}, block, block);
+        observe(observation_->at(packed, F8Operand::weight), tile, &scale, Index{0}, block, block);
       }
 }
 
@@ -151,7 +150,7 @@ void Cpu::restore_f8(F8Rows const& from, MatrixView<X> x) {
 }
 
 template <class X>
-cpu::F8Left Cpu::quantized_rows(MatrixView<X const> x) {
+cpu::F8Left Cpu::quantized_rows(MatrixView<X const> x, e4m3 const* weight) {
   Index const blocks = ceil_div(x.cols, cpu::f8_block);
   bf16* const codes = scratch_.take<bf16>(x.rows * x.cols);
   float* const scales = scratch_.take<float>(x.rows * blocks);
@@ -166,12 +165,14 @@ cpu::F8Left Cpu::quantized_rows(MatrixView<X const> x) {
     for (Index t = begin; t < end; ++t)
       AETH_CPU_KERNEL(level_, float, round_row, codes + t * x.cols, scales + t * blocks, x.row(t), x.cols);
   });
-  if (observation_) observe(&F8Observation::rows, x, scales, blocks, Index{1}, cpu::f8_block);
+  if (observation_)
+    observe(observation_->at(weight, F8Operand::rows), x, scales, blocks, Index{1}, cpu::f8_block);
   return {codes, x.cols, scales, blocks};
 }
 
 template <class X>
-cpu::F8Left Cpu::quantized_columns(MatrixView<X const> x, Index const* first, Index groups) {
+cpu::F8Left Cpu::quantized_columns(MatrixView<X const> x, Index const* first, Index groups,
+                                   float const* gradient, F8Operand operand) {
   constexpr Index block = cpu::f8_block, strip = 256;
   bf16* const codes = scratch_.take<bf16>(x.rows * x.cols);
   // A block may begin at each group's first row: row t's block has its scales at that of its first row.
@@ -197,7 +198,7 @@ cpu::F8Left Cpu::quantized_columns(MatrixView<X const> x, Index const* first, In
   });
   if (observation_)
     for (Index e = 0; e < groups; ++e)
-      observe(&F8Observation::columns, x.row_slice(first[e], first[e + 1] - first[e]),
+      observe(observation_->at(gradient, operand), x.row_slice(first[e], first[e + 1] - first[e]),
               scales + blocks[e] * x.cols, x.cols, block, Index{1});
   return {codes, x.cols, scales, x.cols};
 }

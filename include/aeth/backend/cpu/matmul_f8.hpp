@@ -221,7 +221,7 @@ inline void Cpu::weight_grad_f8(cpu::F8GradientJob const* jobs, Index count) {
 template <class X, class Y>
 void Cpu::linear(MatrixView<X const> x, e4m3 const* packed, MatrixView<Y> y, Write write) {
   ArenaScope const scope(scratch_);
-  cpu::F8Job<Y> const job{y.rows, y.cols, x.cols, quantized_rows(x), packed, y.data, y.stride};
+  cpu::F8Job<Y> const job{y.rows, y.cols, x.cols, quantized_rows(x, packed), packed, y.data, y.stride};
   matmul_f8(&job, 1, write);
 }
 
@@ -229,7 +229,7 @@ template <class X, class Y>
 void Cpu::grouped_linear(MatrixView<X const> x, e4m3 const* packed, Index packed_stride, Index const* first,
                          Index groups, MatrixView<Y> y) {
   ArenaScope const scope(scratch_);
-  cpu::F8Left const left = quantized_rows(x);
+  cpu::F8Left const left = quantized_rows(x, packed);
   auto* const jobs = scratch_.take<cpu::F8Job<Y>>(groups);
   for (Index e = 0; e < groups; ++e) {
     cpu::F8Left a = left;
@@ -245,7 +245,8 @@ template <class DY, class X>
 void Cpu::weight_grad_f8(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<float> dw0,
                          Index weight_stride, Index const* first, Index groups) {
   ArenaScope const scope(scratch_);
-  cpu::F8Left a = quantized_columns(dy, first, groups), b = quantized_columns(x, first, groups);
+  cpu::F8Left a = quantized_columns(dy, first, groups, dw0.data, F8Operand::gradient_columns),
+              b = quantized_columns(x, first, groups, dw0.data, F8Operand::input_columns);
   auto* const jobs = scratch_.take<cpu::F8GradientJob>(groups);
   for (Index e = 0; e < groups; ++e) {
     Index const rows = first[e + 1] - first[e], blocks = ceil_div(rows, cpu::f8_block);
