@@ -179,11 +179,12 @@ class ModelBench {
   std::unique_ptr<Model> model_;
 };
 
-/// In both precisions, one after the other: two such models need not fit into memory.
+/// In each precision, one after the other: two such models need not fit into memory.
 template <aeth::ModelConfig C>
 void peer_model(Bench const& b, std::string const& name, std::vector<Index> const& depths) {
   ModelBench<C, aeth::Fp32>(b, name).run_inference(depths);
   ModelBench<C, aeth::Bf16>(b, name).run_inference(depths);
+  ModelBench<C, aeth::Fp8>(b, name).run_inference(depths);
 }
 
 }  // namespace
@@ -196,12 +197,14 @@ int main(int argc, char** argv) {
     Bench const b{options, report, peak, cpu};
     ModelBench<aeth::presets::mini, aeth::Fp32>(b, "mini").run(16, 256);
     ModelBench<aeth::presets::mini, aeth::Bf16>(b, "mini").run(16, 256);
+    ModelBench<aeth::presets::mini, aeth::Fp8>(b, "mini").run(16, 256);
     ModelBench<bench::mini_v2, aeth::Fp32>(b, "mini_v2").run(16, 256);
     ModelBench<aeth::presets::tiny, aeth::Fp32>(b, "tiny").run(16, 64);
     peer_model<bench::peer_model_a>(b, "peer A", {0, 2048, 8192});
     peer_model<bench::peer_model>(b, "peer B", {0, 2048, 8192, 16384});
     ModelBench<bench::peer_model_3_layers, aeth::Fp32>(b, "peer B, 3 layers").training(8, 512, 2);
     ModelBench<bench::peer_model_3_layers, aeth::Bf16>(b, "peer B, 3 layers").training(8, 512, 2);
+    ModelBench<bench::peer_model_3_layers, aeth::Fp8>(b, "peer B, 3 layers").training(8, 512, 2);
     bench::report_peak_again(options, report);
   });
 }

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "aeth/backend/cpu/fastest_level.hpp"
+#include "aeth/backend/cpu/simd_level.hpp"
 #include "aeth/core/math.hpp"
 
 namespace bench {
@@ -52,7 +52,7 @@ struct Options {
   int samples = 7;       ///< timed samples per result, after one for warming up
   int threads = 0;       ///< 0 = all cores
   Clock clock = Clock::wall;
-  aeth::SimdLevel level = aeth::fastest_simd_level();  ///< of the library; peers use what the machine has
+  aeth::SimdLevel level = aeth::best_simd_level();  ///< of the library; peers use what the machine has
 };
 
 inline constexpr char usage[] =
@@ -62,7 +62,7 @@ inline constexpr char usage[] =
     "  --samples N       samples per result (7); at most 3 where a call takes 2 seconds\n"
     "  --threads N       threads (all cores)\n"
     "  --clock CLOCK     wall, or thread: processor time, with --threads 1 only (wall)\n"
-    "  --simd LEVEL      scalar, avx2, avx512 or avx512_bf16 (the fastest in BF16)\n";
+    "  --simd LEVEL      scalar, avx2, avx512 or avx512_bf16 (the best that the machine has)\n";
 
 /// errors   std::invalid_argument with a sentence for the user
 inline Options parse(int argc, char** argv) {

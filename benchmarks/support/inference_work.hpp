@@ -24,17 +24,22 @@ template <aeth::ModelConfig C>
 template <aeth::ModelConfig C, class P>
 [[nodiscard]] InferenceWork decode_work(aeth::Index batch, double keys) {
   auto const once = aeth::count_activated(C);
-  double weights = static_cast<double>(once.total() - once.embedding - once.experts);
+  // The head, and what absorbed attention makes of kv_b, are in WideWeight; the router is never narrowed.
+  aeth::Index const up = aeth::Index{C.layers} * C.mla.heads * (C.mla.nope_dim + C.mla.v_dim) * C.mla.kv_rank,
+                    wide = once.head + up, exact = once.router;
+  double narrow = static_cast<double>(once.total() - once.embedding - once.experts - wide - exact);
   if (C.moe.experts > 0) {
     double untouched = 1;
     for (aeth::Index i = 0; i < batch; ++i) untouched *= 1.0 - double(C.moe.top_k) / C.moe.experts;
-    weights += static_cast<double>(aeth::count_parameters(C).experts) * (1.0 - untouched);
+    narrow += static_cast<double>(aeth::count_parameters(C).experts) * (1.0 - untouched);
   }
+  double const weights = narrow * sizeof(typename P::Weight) +
+                         static_cast<double>(wide) * sizeof(typename P::WideWeight) +
+                         static_cast<double>(exact) * sizeof(typename P::Exact);
   double const n = static_cast<double>(batch);
   double const cache = static_cast<double>(
       aeth::mla_cache_bytes_per_token(C, static_cast<aeth::Index>(sizeof(typename P::Activation))));
-  return {n * aeth::forward_flops_per_token(C, keys),
-          weights * sizeof(typename P::Weight) + n * keys * cache};
+  return {n * aeth::forward_flops_per_token(C, keys), weights + n * keys * cache};
 }
 
 }  // namespace bench

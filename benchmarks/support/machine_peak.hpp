@@ -237,10 +237,10 @@ class MachinePeak {
   /// GOP/s of dot products of INT8 numbers, summed in INT32; 0 without an instruction for them.
   double compute_int8() { return rate(loops_.dot_int8, 64 * dot_chains, int8_); }
 
-  /// The peak for operands of a precision of the library: with "bf16" that of dot products, unless two multiply-adds are
+  /// The peak for operands of a precision of the library: with "bf16" and "fp8" that of dot products, unless two multiply-adds are
   /// faster.
   double compute(std::string_view precision) {
-    return precision == "bf16" ? std::max(compute_bf16(), compute()) : compute();
+    return precision == "bf16" || precision == "fp8" ? std::max(compute_bf16(), compute()) : compute();
   }
 
   /// GB/s when `bytes` are read again and again, each thread its part; from 256 MiB on no cache holds them.

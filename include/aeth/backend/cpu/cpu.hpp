@@ -12,7 +12,6 @@
 #include <thread>
 #include <vector>
 
-#include "aeth/backend/cpu/fastest_level.hpp"
 #include "aeth/backend/cpu/kernels.hpp"
 #include "aeth/backend/cpu/thread_pool.hpp"
 #include "aeth/backend/types.hpp"
@@ -64,8 +63,8 @@ class Cpu {
  public:
   static constexpr char const* name = "cpu";
 
-  /// threads = 0 takes all cores. The level may be another than the fastest, for tests or to compare machines.
-  explicit Cpu(int threads = 0, SimdLevel level = fastest_simd_level())
+  /// threads = 0 takes all cores. The level may be lowered, for tests or to compare machines.
+  explicit Cpu(int threads = 0, SimdLevel level = best_simd_level())
       : pool_(threads > 0 ? threads : static_cast<int>(max(std::thread::hardware_concurrency(), 1u))),
         level_(min(level, best_simd_level())),
         thread_scratch_(to_size(pool_.size())) {}

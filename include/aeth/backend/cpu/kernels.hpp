@@ -7,11 +7,13 @@
 #pragma once
 
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "aeth/backend/cpu/simd_level.hpp"
 #include "aeth/backend/types.hpp"
@@ -239,13 +241,49 @@ class FlushSubnormals {
 #endif
 };
 
+#if AETH_X86_64
+/// Seconds of a product of a few dozen rows, the least of several attempts: the work of others only adds to it. X: bf16,
+/// a parameter so that only programs with such products compile them.
+template <class X, class Kernel>
+[[nodiscard]] double least_seconds(Kernel const& kernel) {
+  constexpr Index rows = matmul_group, depth = 2 * matmul_k_block;
+  std::vector<X> const a(rows * depth, X(1.0f)), b(depth * matmul_panel, X(1.0f));
+  std::vector<float> c(rows * matmul_panel), scratch(matmul_scratch);
+  double least = 0;
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    Ahead nothing;
+    auto const begin = std::chrono::steady_clock::now();
+    kernel(rows, matmul_panel, depth, LeftMatrix<X>{a.data(), depth},
+           RightMatrix<X>{b.data(), matmul_panel, 0}, c.data(), matmul_panel, false, scratch.data(), nothing);
+    double const taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    // The first one warms up.
+    if (attempt == 1 || (attempt > 1 && taken < least)) least = taken;
+  }
+  return least;
+}
+
+/// Whether the instruction for dot products of BF16 takes less time than two multiply-adds, where a machine has it. It does
+/// not on Intel's Sapphire and Emerald Rapids. Measured once, in less than a millisecond: it chooses among equal bits.
+template <class X>
+[[nodiscard]] bool dot_products_pay() {
+  static bool const pay = [] {
+    double const dots =
+        least_seconds<X>([](auto... product) { avx512_bf16::matmul<avx512::F32>(product...); });
+    return dots < least_seconds<X>([](auto... product) { avx512::matmul<avx512::F32>(product...); });
+  }();
+  return pay;
+}
+/// Rows below which they do everywhere: with few of them, memory is what takes time.
+inline constexpr Index plain_pairs_rows = 6;
+#endif
+
 /// C (+)= A · B on this thread at a level, prefetching what is read after it; see detail/kernels_matmul.hpp.
 template <class X, class Y, class T>
 void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c,
             Index ldc, bool accumulate, T* scratch, Ahead& ahead) {
   if constexpr (std::is_same_v<X, bf16>) {
 #if AETH_X86_64
-    if (level == SimdLevel::avx512_bf16)
+    if (level == SimdLevel::avx512_bf16 && (rows < plain_pairs_rows || dot_products_pay<X>()))
       return avx512_bf16::matmul<avx512::F32>(rows, columns, depth, a, b, c, ldc, accumulate, scratch, ahead);
 #endif
     FlushSubnormals const scope;

@@ -225,4 +225,35 @@ TEST_CASE("BF16 products neither depend on the floating-point environment nor ch
     CHECK(test::same_bits(c, wanted));
   }
 }
+
+TEST_CASE(
+    "dot products of BF16 and pairs of multiply-adds give the same bits, whichever this machine prefers",
+    "[backend]") {
+  if (best_simd_level() < SimdLevel::avx512_bf16) return;
+  for (Index const rows : {1, 5, 6, 13, 48, 250})
+    for (Index const depth : {1, 2, 37, 256, 257, 700})
+      for (bool const by_columns : {false, true}) {
+        Index const columns = 50;
+        auto const a = test::random_tensor<float>(by_columns ? depth : rows, by_columns ? rows : depth, 5),
+                   b = test::random_tensor<float>(depth, columns, 6),
+                   c = test::random_tensor<float>(rows, columns, 7);
+        std::vector<bf16> left, right;
+        for (float const x : a.values) left.push_back(bf16(x));
+        for (float const x : b.values) right.push_back(bf16(x));
+        cpu::LeftMatrix<bf16> const l{left.data(), by_columns ? rows : depth, by_columns};
+        cpu::RightMatrix<bf16> const r{right.data(), columns};
+        std::vector<float> scratch(to_size(cpu::matmul_scratch)), dots(c.values.begin(), c.values.end()),
+            plain = dots;
+        cpu::Ahead nothing;
+        cpu::avx512_bf16::matmul<cpu::avx512::F32>(rows, columns, depth, l, r, dots.data(), columns, true,
+                                                   scratch.data(), nothing);
+        {
+          cpu::FlushSubnormals const scope;
+          cpu::avx512::matmul<cpu::avx512::F32>(rows, columns, depth, l, r, plain.data(), columns, true,
+                                                scratch.data(), nothing);
+        }
+        INFO(rows << " x " << depth << (by_columns ? " by columns" : " by rows"));
+        REQUIRE(test::same_bits(dots, plain));
+      }
+}
 #endif

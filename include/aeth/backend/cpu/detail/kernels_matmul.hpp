@@ -15,6 +15,7 @@ template <class L, class X>
 struct Product {
   using Sum = L;
   static constexpr Index step = 1;
+  using Left = X;  ///< in which elements of A are read
   /// Rows of a register tile, and vectors in each of them.
   static constexpr unsigned rows = L::tile_rows, vectors = L::tile_vectors;
   static L left(X const* a) { return L::set(*a); }
@@ -30,8 +31,8 @@ struct Product<L, bf16> : PairProduct {};
 /// b_step          the same for B
 /// ahead           prefetched on the way
 template <class P, unsigned R, unsigned V, class T, class X>
-inline void matmul_tile(Index steps, X const* a, Index a_row, Index a_step, X const* b, Index b_step, T* c,
-                        Index ldc, bool accumulate, Ahead& ahead) {
+inline void matmul_tile(Index steps, typename P::Left const* a, Index a_row, Index a_step, X const* b,
+                        Index b_step, T* c, Index ldc, bool accumulate, Ahead& ahead) {
   using L = typename P::Sum;
   char const* soon = ahead.begin ? ahead.begin : reinterpret_cast<char const*>(c);
   Index const soon_step = ahead.take(steps);
@@ -82,8 +83,8 @@ struct LeftTiles {
 
 /// All rows of one strip of V·16 columns.
 template <class P, unsigned V, class T, class X>
-inline void matmul_strip(Index rows, Index steps, LeftTiles<X> a, X const* b, Index b_step, T* c, Index ldc,
-                         bool accumulate, Ahead& ahead) {
+inline void matmul_strip(Index rows, Index steps, LeftTiles<typename P::Left> a, X const* b, Index b_step,
+                         T* c, Index ldc, bool accumulate, Ahead& ahead) {
   constexpr unsigned most = P::rows;
   static_assert(matmul_group % most == 0);
   // A small tile waits for B more than it computes: eight rows take less time as 4 + 4 than as 6 + 2.
@@ -104,18 +105,24 @@ inline void matmul_strip(Index rows, Index steps, LeftTiles<X> a, X const* b, In
 }
 
 /// A, given by columns, in groups of rows one after another in `to`: in each, all rows of a step lie together.
-template <class L, class X>
-inline LeftTiles<X> copy_columns(X* to, X const* from, Index from_stride, Index rows, Index depth) {
+template <class L, class X, class Left>
+inline LeftTiles<Left> copy_columns(Left* to, X const* from, Index from_stride, Index rows, Index depth) {
   constexpr Index step = Product<L, X>::step, group = matmul_group;
   Index const steps = ceil_div(depth, step);
   for (Index r = 0; r < rows; r += group) {
     Index const count = (aeth::min)(group, rows - r);
-    X* line = to + r * step * steps;
+    Left* line = to + r * step * steps;
     for (Index k = 0; k < steps; ++k, line += group * step) {
       X const* const first = from + k * step * from_stride + r;
       if constexpr (step == 2) {
         X const* const second = k * step + 1 < depth ? first + from_stride : nullptr;
-        store_pairs<L>(second, first, count, line, minus_zero);
+        if constexpr (std::is_same_v<Left, X>) {
+          store_pairs<L>(second, first, count, line, minus_zero);
+        } else {
+          X pairs[2 * group];
+          store_pairs<L>(second, first, count, pairs, minus_zero);
+          copy_rows<L>(line, Index{0}, pairs, Index{0}, Index{1}, 2 * count);
+        }
       } else {
         for_lanes(count, [=](Index i, Index n) { load_lanes<L>(first + i, n).store(line + i); });
       }
@@ -124,14 +131,33 @@ inline LeftTiles<X> copy_columns(X* to, X const* from, Index from_stride, Index 
   return {to, step, group * step, group * step * steps};
 }
 
-/// Rows of an odd number of BF16 elements, completed to pairs.
-template <class X>
-inline LeftTiles<X> copy_odd_rows(X* to, X const* from, Index from_stride, Index rows, Index depth) {
-  for (Index r = 0; r < rows; ++r) {
-    std::memcpy(to + r * (depth + 1), from + r * from_stride, sizeof(X) * to_size(depth));
-    to[r * (depth + 1) + depth] = minus_zero;
+/// Rows of BF16 elements, an odd number of them completed to pairs, perhaps widened.
+template <class L, class X, class Left>
+inline LeftTiles<Left> copy_pair_rows(Left* to, X const* from, Index from_stride, Index rows, Index depth) {
+  Index const row = round_up(depth, Index{2});
+  copy_rows<L>(to, row, from, from_stride, rows, depth);
+  if (depth < row)
+    for (Index r = 0; r < rows; ++r) to[r * row + depth] = static_cast<Left>(minus_zero);
+  return {to, row, 2, matmul_group * row};
+}
+
+/// A[rows, depth] as register tiles read it: where it lies, or copied to `to`.
+template <class L, class X, class Left = typename Product<L, X>::Left>
+inline LeftTiles<Left> left_tiles(LeftMatrix<X> a, Index rows, Index depth, Left* to) {
+  using P = Product<L, X>;
+  constexpr bool pairs = P::step == 2, widens = !std::is_same_v<Left, X>;
+  if (a.columns) {
+    if (pairs || (P::rows > 2 && a.stride > matmul_panel))
+      return copy_columns<L>(to, a.data, a.stride, rows, depth);
+  } else if constexpr (pairs) {
+    if (widens || depth % 2 != 0) return copy_pair_rows<L>(to, a.data, a.stride, rows, depth);
   }
-  return {to, depth + 1, 2, matmul_group * (depth + 1)};
+  if constexpr (widens) {
+    return {};  // not reached: pairs are copied
+  } else {
+    Index const row = a.columns ? 1 : a.stride;
+    return {a.data, row, a.columns ? a.stride : P::step, matmul_group * row};
+  }
 }
 
 /// Row-major B [depth, columns] as products read a panel: `width` columns, a multiple of 16, with zeros after the
@@ -169,9 +195,10 @@ template <class L, class X, class Y, class T = typename L::Scalar>
 inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c, Index ldc,
                    bool accumulate, T* scratch, Ahead& ahead) {
   using P = Product<L, X>;
+  using Left = typename P::Left;
   constexpr Index tile = P::rows, panel = matmul_panel, step = P::step;
-  constexpr Index k_block = matmul_k_block * step;
-  X* const copied_a = reinterpret_cast<X*>(scratch);
+  constexpr Index k_block = matmul_k_block * (std::is_same_v<Left, X> ? step : Index{1});
+  Left* const copied_a = reinterpret_cast<Left*>(scratch);
   X* const copied_b = reinterpret_cast<X*>(scratch + matmul_copied_a);
   T* const edge = scratch + matmul_copied_a + matmul_copied_b;
   T* const wide_c = edge + matmul_rows * 16;
@@ -191,13 +218,9 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
         for (Index j = 0; j < columns; ++j) out[r * out_row + j] = T(0);
     for (Index k = 0; k < depth; k += k_block) {
       Index const part = (aeth::min)(k_block, depth - k), steps = ceil_div(part, step);
-      LeftTiles<X> left{a.data + r0 * (a.columns ? 1 : a.stride) + k * (a.columns ? a.stride : 1),
-                        a.columns ? 1 : a.stride, a.columns ? a.stride : step, 0};
-      left.group = matmul_group * left.row;
-      if (a.columns && (step == 2 || (tile > 2 && a.stride > panel)))
-        left = copy_columns<L>(copied_a, left.data, a.stride, height, part);
-      else if constexpr (step == 2)
-        if (part % 2 != 0) left = copy_odd_rows(copied_a, left.data, a.stride, height, part);
+      LeftMatrix<X> const own_a{a.data + (a.columns ? r0 + k * a.stride : r0 * a.stride + k), a.stride,
+                                a.columns};
+      LeftTiles<Left> const left = left_tiles<L>(own_a, height, part, copied_a);
       bool const add = accumulate || k > 0;
       // A packed panel is read once from far away: its next part comes while this one is used.
       Index const rest = depth - k - part;

@@ -189,6 +189,7 @@ inline void widen_codes(e4m3 const* from, bf16* to) {
 /// Products of BF16 pairs without an instruction for them: for use where subnormal numbers count as zero.
 struct PairProduct {
   using Sum = F32;
+  using Left = float;
   static constexpr Index step = 2;
   static constexpr unsigned rows = 4, vectors = 1;
   struct Half {
@@ -206,6 +207,8 @@ struct PairProduct {
     std::memcpy(&pair, a, sizeof pair);
     return split(_mm256_set1_epi32(pair));
   }
+  /// The same of numbers that are widened already: two loads, where splitting takes the place of multiply-adds.
+  static Half left(float const* a) { return {_mm256_broadcast_ss(a), _mm256_broadcast_ss(a + 1)}; }
   static Pairs right(bf16 const* b) {
     auto const* const from = reinterpret_cast<__m256i const*>(b);
     return {split(_mm256_loadu_si256(from)), split(_mm256_loadu_si256(from + 1))};

@@ -165,6 +165,7 @@ inline void widen_codes(e4m3 const* from, bf16* to) {
 /// Products of BF16 pairs without an instruction for them: for use where subnormal numbers count as zero.
 struct PairProduct {
   using Sum = F32;
+  using Left = float;
   static constexpr Index step = 2;
   static constexpr unsigned rows = 6, vectors = 2;
   struct Pairs {
@@ -179,6 +180,8 @@ struct PairProduct {
     std::memcpy(&pair, a, sizeof pair);
     return split(_mm512_set1_epi32(pair));
   }
+  /// The same of numbers that are widened already: two loads, where splitting takes the place of multiply-adds.
+  static Pairs left(float const* a) { return {_mm512_set1_ps(a[0]), _mm512_set1_ps(a[1])}; }
   static Pairs right(bf16 const* b) { return split(_mm512_loadu_si512(b)); }
   static void right(e4m3 const* b, Pairs (&pairs)[2]) {
     __m512i wide[2];

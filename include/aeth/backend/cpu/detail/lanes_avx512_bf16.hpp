@@ -47,6 +47,7 @@ inline void widen_codes(e4m3 const* from, bf16* to) {
 /// Products of BF16 pairs by the instruction that is made for them.
 struct PairProduct {
   using Sum = avx512::F32;
+  using Left = bf16;
   static constexpr Index step = 2;
   static constexpr unsigned rows = 6, vectors = 4;
   static __m512i left(bf16 const* a) {

@@ -182,6 +182,7 @@ inline float flushing_fma(float a, float b, float c) {
 /// Products of BF16 pairs: the definition of what the dot-product instruction computes.
 struct PairProduct {
   using Sum = F32;
+  using Left = bf16;
   static constexpr Index step = 2;
   static constexpr unsigned rows = 2, vectors = 1;
   struct Pairs {
