@@ -24,9 +24,8 @@ template <aeth::ModelConfig C>
 template <aeth::ModelConfig C, class P>
 [[nodiscard]] InferenceWork decode_work(aeth::Index batch, double keys) {
   auto const once = aeth::count_activated(C);
-  // The head, and what absorbed attention makes of kv_b, are in WideWeight; the router is never narrowed.
-  aeth::Index const up = aeth::Index{C.layers} * C.mla.heads * (C.mla.nope_dim + C.mla.v_dim) * C.mla.kv_rank,
-                    wide = once.head + up, exact = once.router;
+  // The head is in WideWeight, the router never narrowed.
+  aeth::Index const wide = once.head, exact = once.router;
   double narrow = static_cast<double>(once.total() - once.embedding - once.experts - wide - exact);
   if (C.moe.experts > 0) {
     double untouched = 1;

@@ -28,6 +28,8 @@ constexpr ModelConfig low_rank = with(test::odd_v3, [](ModelConfig& c) { c.max_c
 constexpr ModelConfig full_rank = with(test::odd_v2, [](ModelConfig& c) { c.max_context = 160; });
 /// Without experts, so that rounding cannot send a token elsewhere.
 constexpr ModelConfig dense = with(low_rank, [](ModelConfig& c) { c.moe.experts = 0; });
+/// In FP8, absorbed attention takes codes: a block of weights with one scale belongs to one head.
+constexpr ModelConfig wide_heads = with(dense, [](ModelConfig& c) { c.mla.nope_dim = c.mla.v_dim = 128; });
 static_assert(low_rank.mla.q_rank > 0 && full_rank.mla.q_rank == 0);
 
 /// One below, at and above one, two and three tiles of 48 queries, and lengths that are nothing's multiple.
@@ -237,6 +239,7 @@ TEST_CASE(
     "parity: long prompts have the same bits in any chunks, company, order and number of threads, fp8") {
   check_long_prompts<low_rank, Fp8>("compressed queries, fp8", 0.8);
   check_long_prompts<dense, Fp8>("without experts, fp8", 0.2);
+  check_long_prompts<wide_heads, Fp8>("weights of heads in whole blocks, fp8", 0.2);
 }
 
 TEST_CASE("parity: prompts and decoding have the same bits on every level") {

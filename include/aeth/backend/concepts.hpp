@@ -104,6 +104,8 @@ concept SupportsLinear = requires(B& b, archetype::Operands<P>& o) {
   b.linear(o.xt, o.cwide, o.yt, o.write);
   b.linear(o.xt, o.ct, o.yt, o.write);
   b.linear(o.x, o.ct, o.yt, o.write);
+  b.linear_per_head(o.n, o.x, o.n, o.n, o.cw, o.n, o.n, o.yt, o.n);
+  b.linear_per_head(o.n, o.xt, o.n, o.n, o.cw, o.n, o.n, o.y, o.n);
   b.linear_per_head(o.n, o.x, o.n, o.n, o.cwide, o.n, o.n, o.yt, o.n);
   b.linear_per_head(o.n, o.xt, o.n, o.n, o.cwide, o.n, o.n, o.y, o.n);
   b.template linear_weight_grad<typename P::Weight>(o.x, o.x, o.yt);

@@ -78,9 +78,12 @@ constexpr void for_each_matrix(ModelConfig const& c, Visit const& visit) noexcep
            round_up(ceil_div(out, Index{64}) * ceil_div(in, Index{128}) * 4, Index{64});
   };
   Index const layers = Index{c.layers} + c.mtp_depth, group = types.packed_group;
-  Index total = layers * c.mla.heads *
-                (size(c.mla.v_dim, c.mla.kv_rank, group) + size(c.mla.kv_rank, c.mla.nope_dim, group)) *
-                types.packed;
+  bool const f8_heads = types.f8 && c.mla.nope_dim % 128 == 0 && c.mla.v_dim % 128 == 0;
+  auto const head = [&](Index out, Index in) {
+    return f8_heads ? f8_bytes(out, in) : size(out, in, group) * types.packed;
+  };
+  Index total =
+      layers * c.mla.heads * (head(c.mla.v_dim, c.mla.kv_rank) + head(c.mla.kv_rank, c.mla.nope_dim));
   for_each_matrix(c, [&](Index out, Index in, Index copies, bool wide) {
     total += copies * (types.f8 && !wide ? f8_bytes(out, in) + f8_bytes(in, out)
                                          : (size(out, in, group) + size(in, out, group)) * types.packed);

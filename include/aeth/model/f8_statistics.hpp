@@ -61,8 +61,10 @@ template <class Model>
                 "only models with FP8 weights have FP8 products");
   std::vector<F8TensorStatistics> out;
   auto const& packed = model.packed_weights();
-  for (std::size_t i = 0; i + 1 < packed.size(); i += 2) {
+  for (std::size_t i = 0; i + 1 < packed.size(); ++i) {
     auto const &forward = *packed[i], &backward = *packed[i + 1];
+    // Others are parts of weights for absorbed attention, with the same codes.
+    if (forward.training || !backward.training) continue;
     std::string const name = detail::weight_name(model.parameters(), forward);
     auto const add = [&](F8Role role, F8Statistics const& statistics) {
       if (statistics.values > 0) out.push_back({name, role, statistics});

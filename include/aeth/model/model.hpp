@@ -199,8 +199,8 @@ class Model {
       for (Mtp& module : mtp_) next(module);
   }
 
-  /// Weights as products read them, layer after layer: each as forward has it, then as backward does, whose data are
-  /// null in a model that does not train.
+  /// Weights as products read them, layer after layer: each as forward has it, then as backward does (`training`), whose
+  /// data are null in a model that does not train; parts of them for absorbed attention.
   [[nodiscard]] std::vector<nn::PackedWeights<Master, Weight>*> const& packed_weights() const {
     return packed_weights_;
   }

@@ -14,6 +14,7 @@
 #include "aeth/nn/linear.hpp"
 #include "aeth/nn/rms_norm.hpp"
 #include "aeth/nn/rotary.hpp"
+#include "aeth/numeric/block_scales.hpp"
 #include "aeth/numeric/f8.hpp"
 #include "aeth/ops/attention.hpp"
 #include "aeth/ops/elementwise.hpp"
@@ -72,7 +73,6 @@ class Mla {
  public:
   using A = typename P::Activation;
   using T = typename P::Exact;
-  using Wide = typename P::WideWeight;
   using Context = MlaContext<C, P>;
 
   static constexpr AttentionShape shape{C.heads, C.nope_dim, C.rope_dim, C.v_dim};
@@ -232,19 +232,23 @@ class Mla {
   Linear<P, B> o_{D, C.heads* C.v_dim};
   /// W_uk and W_uv of each head, for the absorbed form.
   static constexpr Index head_size = Index{C.nope_dim + C.v_dim} * C.kv_rank;
-  static constexpr bool from_f8 = std::is_same_v<typename P::Weight, e4m3>;
-  PackedWeights<T, Wide> key_up_{.out = C.kv_rank,
-                                 .in = C.nope_dim,
-                                 .copies = C.heads,
-                                 .source_stride = head_size,
-                                 .transposed = true,
-                                 .from_f8 = from_f8};
-  PackedWeights<T, Wide> value_up_{.out = C.v_dim,
-                                   .in = C.kv_rank,
-                                   .copies = C.heads,
-                                   .source_stride = head_size,
-                                   .source_offset = Index{C.nope_dim} * C.kv_rank,
-                                   .from_f8 = from_f8};
+  static constexpr bool f8 = std::is_same_v<typename P::Weight, e4m3>;
+  /// Where blocks of kv_b that share a scale end where W_uk and W_uv do, products take its codes.
+  static constexpr bool whole_blocks = C.nope_dim % scale_block == 0 && C.v_dim % scale_block == 0;
+  static constexpr bool from_f8 = f8 && !whole_blocks;
+  using Absorbed = std::conditional_t<from_f8, typename P::WideWeight, typename P::Weight>;
+  PackedWeights<T, Absorbed> key_up_{.out = C.kv_rank,
+                                     .in = C.nope_dim,
+                                     .copies = C.heads,
+                                     .source_stride = head_size,
+                                     .transposed = true,
+                                     .from_f8 = from_f8};
+  PackedWeights<T, Absorbed> value_up_{.out = C.v_dim,
+                                       .in = C.kv_rank,
+                                       .copies = C.heads,
+                                       .source_stride = head_size,
+                                       .source_offset = Index{C.nope_dim} * C.kv_rank,
+                                       .from_f8 = from_f8};
   T scale_ = static_cast<T>(softmax_scale(C));
 };
 

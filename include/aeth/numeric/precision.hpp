@@ -60,8 +60,10 @@ struct Bf16 {
 /// and backward SwiGLU's inputs are E4M3 with a scale per tile of a row; what backward can compute again is not kept; the
 /// output of attention is kept in BF16, where DeepSeek has a format of 12 bits.
 ///
-/// source   DeepSeek-V3, arXiv:2412.19437, §3.2.3, §3.3.1, §3.3.3 and figure 6. The absorbed form of attention widens the codes of its
-///          weights to BF16, as that model's inference code does
+/// The absorbed form of attention multiplies queries and sums in BF16 with the codes of its weights; where blocks of 128
+/// rows do not end with heads, with the weights they stand for, rounded to BF16 (DeepSeek's inference code does that always).
+///
+/// source   DeepSeek-V3, arXiv:2412.19437, §3.2.3, §3.3.1, §3.3.3 and figure 6
 struct Fp8 {
   static constexpr std::string_view name = "fp8";
   using Master = float;

@@ -136,6 +136,10 @@ class Cpu {
   template <class X, class Y, class W>
   void linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Index in, W const* packed,
                        Index packed_stride, Index out, MatrixView<Y> y, Index y_step);
+  /// Of FP8 weights: x is in BF16 here and not in FP8.
+  template <class X, class Y>
+  void linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Index in, e4m3 const* packed,
+                       Index packed_stride, Index out, MatrixView<Y> y, Index y_step);
 
   /// dw [out,in] += dyᵀ · x, tokens in order, continuing the sum that dw holds.
   template <class W, class DY, class X, class T>

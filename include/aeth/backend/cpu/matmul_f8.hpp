@@ -6,7 +6,8 @@
 /// group. Within 128 steps of k a sum is the chain of BF16 products (detail/kernels_matmul.hpp): all codes and their
 /// products are exact there. It is then promoted: multiplied by the rounded product of both scales and added, with one
 /// rounding, to a sum in FP32, which begins at 0 or at what the result holds. `Cpu::set_f8_arithmetic` changes scales, tiles
-/// and sums.
+/// and sums. In the products per head of absorbed attention the left operand is not quantised: its numbers in BF16 are its
+/// codes, with scales of 1.
 ///
 /// Packed weights are bytes: codes in panels like those of BF16, then, aligned to a cache line, a scale per panel and
 /// block of k.
@@ -223,6 +224,26 @@ void Cpu::linear(MatrixView<X const> x, e4m3 const* packed, MatrixView<Y> y, Wri
   ArenaScope const scope(scratch_);
   cpu::F8Job<Y> const job{y.rows, y.cols, x.cols, quantized_rows(x, packed), packed, y.data, y.stride};
   matmul_f8(&job, 1, write);
+}
+
+template <class X, class Y>
+void Cpu::linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Index in, e4m3 const* packed,
+                          Index packed_stride, Index out, MatrixView<Y> y, Index y_step) {
+  ArenaScope const scope(scratch_);
+  auto const left = converted<bf16>(x);
+  Index const blocks = ceil_div(in, cpu::f8_block);
+  float* const ones = scratch_.take<float>(blocks);
+  for (Index b = 0; b < blocks; ++b) ones[b] = 1.0f;
+  auto* const jobs = scratch_.take<cpu::F8Job<Y>>(heads);
+  for (Index h = 0; h < heads; ++h)
+    jobs[h] = {x.rows,
+               out,
+               in,
+               {left.data + h * x_step, left.stride, ones, 0},
+               packed + h * packed_stride,
+               y.data + h * y_step,
+               y.stride};
+  matmul_f8(jobs, heads, Write::overwrite);
 }
 
 template <class X, class Y>

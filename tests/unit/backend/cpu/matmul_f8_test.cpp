@@ -363,6 +363,70 @@ TEST_CASE("what rounding to FP8 does is counted on request", "[backend][fp8]") {
   CHECK(seen == before);
 }
 
+TEST_CASE("products per head take the codes of a whole FP8 weight and what they multiply in BF16",
+          "[backend][fp8]") {
+  // Of each head 128 rows that are multiplied from the left and 128 from the right, as in absorbed attention.
+  Index const heads = 2, part = 128, rank = 200, rows = 5;
+  auto w = operand<float>(heads * 2 * part, rank, 3);
+  auto queries = operand<bf16>(rows, heads * part, 4), sums = operand<bf16>(rows, heads * rank, 5);
+  std::vector<std::vector<float>> first;
+  for (SimdLevel const level : test::simd_levels())
+    for (int const threads : {1, 3}) {
+      Cpu cpu(threads, level);
+      Index const key_size = Cpu::packed_size<e4m3>(rank, part),
+                  value_size = Cpu::packed_size<e4m3>(part, rank);
+      std::vector<float> memory(to_size(heads * (key_size + value_size)) / 4);
+      auto* const keys = reinterpret_cast<e4m3*>(memory.data());
+      e4m3* const values = keys + heads * key_size;
+      for (Index h = 0; h < heads; ++h) {
+        cpu.pack_transposed(w.cview().row_slice(2 * h * part, part), keys + h * key_size);
+        cpu.pack_weights(w.cview().row_slice((2 * h + 1) * part, part), values + h * value_size);
+      }
+      Tensor<float> latent(rows, heads * rank), out(rows, heads * part);
+      cpu.linear_per_head(heads, queries.cview(), part, part, static_cast<e4m3 const*>(keys), key_size, rank,
+                          latent.view(), rank);
+      cpu.linear_per_head(heads, sums.cview(), rank, rank, static_cast<e4m3 const*>(values), value_size, part,
+                          out.view(), part);
+      std::vector<std::vector<float>> const both{latent.values, out.values};
+      if (first.empty()) first = both;
+      CHECK(both == first);
+    }
+  // What the codes of the whole matrix stand for.
+  auto const weight = [&](Index i, Index j) {
+    Index const top = i / 128 * 128, left = j / 128 * 128;
+    float largest = 0;
+    for (Index r = top; r < top + 128; ++r)
+      for (Index c = left; c < min(left + 128, rank); ++c) largest = max(largest, std::fabs(w(r, c)));
+    float const scale = largest / 448.0f;
+    return double{static_cast<float>(e4m3(w(i, j) / scale))} * double{scale};
+  };
+  for (Index h = 0; h < heads; ++h)
+    for (Index t = 0; t < rows; ++t) {
+      for (Index j = 0; j < rank; ++j) {
+        double sum = 0, sizes = 0;
+        for (Index i = 0; i < part; ++i) {
+          double const term =
+              double{static_cast<float>(queries(t, h * part + i))} * weight(2 * h * part + i, j);
+          sum += term;
+          sizes += std::fabs(term);
+        }
+        REQUIRE(std::fabs(double{first[0][to_size(t * heads * rank + h * rank + j)]} - sum) <=
+                128 * 0x1p-24 * sizes);
+      }
+      for (Index i = 0; i < part; ++i) {
+        double sum = 0, sizes = 0;
+        for (Index j = 0; j < rank; ++j) {
+          double const term =
+              double{static_cast<float>(sums(t, h * rank + j))} * weight((2 * h + 1) * part + i, j);
+          sum += term;
+          sizes += std::fabs(term);
+        }
+        REQUIRE(std::fabs(double{first[1][to_size(t * heads * part + h * part + i)]} - sum) <=
+                200 * 0x1p-24 * sizes);
+      }
+    }
+}
+
 TEST_CASE("FP8 products have the same bits over threads, batches and groups", "[backend][fp8]") {
   Index const rows = 300, in = 200, out = 160;
   auto const x = operand<bf16>(rows, in, 6);
