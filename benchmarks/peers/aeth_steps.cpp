@@ -91,14 +91,15 @@ class Batches {
 template <aeth::ModelConfig C, class P>
 class Contender {
   using Model = aeth::Model<C, P>;
+  using Moment = typename P::Moment;
 
  public:
   Contender(aeth::Cpu& cpu, std::string const& folder, Index micro)
       : cpu_(cpu), model_(cpu), stepper_(model_, micro) {
     aeth::interchange::load_hugging_face(model_, folder);
     model_.enable_gradients();
-    first_ = aeth::Buffer<float>(model_.weights().size);
-    second_ = aeth::Buffer<float>(model_.weights().size);
+    first_ = aeth::Buffer<Moment>(model_.weights().size);
+    second_ = aeth::Buffer<Moment>(model_.weights().size);
     for (aeth::ParameterInfo const& p : model_.parameters()) {
       bool const decay = p.kind != aeth::nn::ParameterKind::norm;
       if (ranges_.empty() || ranges_.back().decay != decay) ranges_.push_back({p.offset, p.offset, decay});
@@ -110,8 +111,8 @@ class Contender {
     auto const begin = std::chrono::steady_clock::now();
     auto const loss = stepper_.gradients(batch, {.mtp_weight = 0.0, .balance_weight = 0.0});
     double const norm = std::sqrt(cpu_.sum_of_squares(model_.gradients().data, model_.gradients().size));
-    auto const span = [](aeth::VectorView<float> v) { return std::span<float>(v.data, to_size(v.size)); };
-    aeth::optim::OptimizerState<float> state{span(first_.view()), span(second_.view()), steps_};
+    auto const span = []<class X>(aeth::VectorView<X> v) { return std::span<X>(v.data, to_size(v.size)); };
+    aeth::optim::OptimizerState<float, Moment> state{span(first_.view()), span(second_.view()), steps_};
     aeth::optim::apply_step(aeth::optim::OnBackend(adamw_, cpu_), span(model_.weights()),
                             std::span<float const>(span(model_.gradients())), state,
                             std::span<aeth::optim::ParameterRange const>(ranges_), learning_rate, norm);
@@ -131,7 +132,7 @@ class Contender {
   Model model_;
   aeth::train::Stepper<Model> stepper_;
   aeth::optim::AdamW adamw_{adamw};
-  aeth::Buffer<float> first_, second_;
+  aeth::Buffer<Moment> first_, second_;
   std::vector<aeth::optim::ParameterRange> ranges_;
   Index steps_ = 0;
 };

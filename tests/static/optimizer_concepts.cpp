@@ -1,6 +1,7 @@
 // What is an optimizer and what is not. Compiling is passing.
 #include <type_traits>
 
+#include "aeth/numeric/bf16.hpp"
 #include "aeth/optim/adamw.hpp"
 #include "aeth/optim/concepts.hpp"
 #include "aeth/optim/sgd.hpp"
@@ -62,7 +63,10 @@ static_assert(Optimizer<AdamW, float>);
 static_assert(Optimizer<AdamW, double>);
 static_assert(Optimizer<Sgd, float>);
 static_assert(Optimizer<Sgd, double>);
+static_assert(Optimizer<AdamW, float, bf16>);
+static_assert(Optimizer<Sgd, float, bf16>);
 static_assert(!Optimizer<archetype::Smallest, double>);
+static_assert(!Optimizer<archetype::Smallest, float, bf16>);
 static_assert(!Optimizer<AdamW, int>);
 static_assert(!Optimizer<int, float>);
 

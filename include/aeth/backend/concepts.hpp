@@ -34,6 +34,7 @@ struct Operands {
   MatrixView<T const> xt;                  ///< a number of the residual stream, scores or a weight, read
   MatrixView<T> yt;                        ///< the same, written
   T* t = nullptr;                          ///< statistics, gains, flat buffers
+  typename P::Moment* moment = nullptr;    ///< flat buffers of an optimizer
   T const* ct = nullptr;                   ///< tables
   typename P::Weight* w = nullptr;         ///< packed weights, written
   typename P::Weight const* cw = nullptr;  ///< packed weights, read
@@ -195,7 +196,7 @@ concept SupportsCrossEntropy = requires(B& b, archetype::Operands<P>& o) {
 /// What optimizer steps need of flat buffers.
 template <class B, class P>
 concept SupportsUpdate = requires(B& b, archetype::Operands<P>& o) {
-  b.adamw(o.t, o.ct, o.t, o.t, o.n, o.constants);
+  b.adamw(o.t, o.ct, o.moment, o.moment, o.n, o.constants);
   { b.sum_of_squares(o.ct, o.n) } -> std::same_as<double>;
 };
 

@@ -13,7 +13,8 @@ namespace aeth {
 /// IEEE single for everything.
 struct Fp32 {
   static constexpr std::string_view name = "fp32";
-  using Master = float;  ///< weights as the optimizer sees them, gradients, moments
+  using Master = float;  ///< weights as the optimizer sees them, gradients
+  using Moment = float;  ///< what an optimizer keeps of past gradients; updates are computed in Master
   using Weight = float;  ///< weights as matrix products see them
   using WideWeight =
       float;  ///< the same for the output head, MTP's projection and the absorbed form of attention
@@ -30,6 +31,7 @@ struct Fp32 {
 struct Fp64 {
   static constexpr std::string_view name = "fp64";
   using Master = double;
+  using Moment = double;
   using Weight = double;
   using WideWeight = double;
   using Activation = double;
@@ -45,6 +47,7 @@ struct Fp64 {
 struct Bf16 {
   static constexpr std::string_view name = "bf16";
   using Master = float;
+  using Moment = float;
   using Weight = bf16;
   using WideWeight = bf16;
   using Activation = bf16;
@@ -67,6 +70,7 @@ struct Bf16 {
 struct Fp8 {
   static constexpr std::string_view name = "fp8";
   using Master = float;
+  using Moment = bf16;
   using Weight = e4m3;
   using WideWeight = bf16;
   using Activation = bf16;
@@ -83,7 +87,8 @@ template <class T>
 concept OperandType = StorageType<T> || std::same_as<T, e4m3>;
 
 template <class P>
-concept HasStorageTypes = StorageType<typename P::Master> && OperandType<typename P::Weight> &&
+concept HasStorageTypes =
+    StorageType<typename P::Master> && StorageType<typename P::Moment> && OperandType<typename P::Weight> &&
     StorageType<typename P::WideWeight> && StorageType<typename P::Activation>;
 
 template <class P>

@@ -12,10 +12,13 @@ namespace aeth::optim {
 /// Step count and running means of a flat parameter buffer of n elements; views, the caller owns the memory
 /// and sets it to zero before the first step. Together with the weights this is all that a checkpoint has to
 /// keep.
-template <std::floating_point T>
+///
+/// M   what moments are stored in: T, or bf16. An update is computed in T from the stored moments and uses the new ones
+///     before they are rounded, so that it is as exact as the stored past; a resumed run continues from the same numbers.
+template <std::floating_point T, class M = T>
 struct OptimizerState {
-  std::span<T> first{};   ///< [n] mean of gradients, or momentum
-  std::span<T> second{};  ///< [n] mean of squared gradients; empty if the optimizer has one moment only
+  std::span<M> first{};   ///< [n] mean of gradients, or momentum
+  std::span<M> second{};  ///< [n] mean of squared gradients; empty if the optimizer has one moment only
   Index step = 0;         ///< updates applied so far
 };
 

@@ -12,6 +12,7 @@
 #include "aeth/optim/sgd.hpp"
 #include "aeth/optim/step.hpp"
 #include "support/catch.hpp"
+#include "support/simd_levels.hpp"
 
 using namespace aeth::optim;
 using aeth::Index;
@@ -29,17 +30,18 @@ std::vector<T> random_values(std::size_t n, std::uint64_t item, double scale) {
 }
 
 /// A flat buffer with its state; gradients of step t come from stream t.
-template <class T>
+template <class T, class M = T>
 struct Problem {
   explicit Problem(std::size_t n) : weights(random_values<T>(n, 0, 1.0)), first(n), second(n) {
     state = {.first = first, .second = second, .step = 0};
   }
-  std::vector<T> weights, first, second;
-  OptimizerState<T> state;
+  std::vector<T> weights;
+  std::vector<M> first, second;
+  OptimizerState<T, M> state;
 };
 
-template <class T, class O>
-StepReport step(O const& optimizer, Problem<T>& problem, std::vector<T> const& gradients,
+template <class T, class M, class O>
+StepReport step(O const& optimizer, Problem<T, M>& problem, std::vector<T> const& gradients,
                 std::vector<ParameterRange> const& ranges, double rate) {
   return apply_step(optimizer, std::span<T>(problem.weights), std::span<T const>(gradients), problem.state,
                     std::span<ParameterRange const>(ranges), rate);
@@ -171,6 +173,64 @@ TEMPLATE_TEST_CASE("on a backend an optimizer computes the same bits", "", AdamW
       CHECK(same_bits(plain.first, parallel.first));
       CHECK(same_bits(plain.second, parallel.second));
     }
+}
+
+TEMPLATE_TEST_CASE("with BF16 moments a backend computes the same bits", "", AdamW, Sgd) {
+  std::size_t const size = 20'003;
+  TestType const optimizer;
+  for (auto const level : aeth::test::simd_levels())
+    for (int const threads : {1, 3}) {
+      aeth::Cpu cpu(threads, level);
+      OnBackend const on_backend(optimizer, cpu);
+      Problem<float, aeth::bf16> plain(size), parallel(size);
+      std::vector<ParameterRange> const ranges{{0, 17'001, true}, {17'001, 20'003, false}};
+      for (std::uint64_t t = 1; t <= 3; ++t) {
+        auto const gradients = random_values<float>(size, t, 1.0);
+        step(optimizer, plain, gradients, ranges, 1e-2);
+        step(on_backend, parallel, gradients, ranges, 1e-2);
+      }
+      CHECK(same_bits(plain.weights, parallel.weights));
+      CHECK(same_bits(plain.first, parallel.first));
+      CHECK(same_bits(plain.second, parallel.second));
+    }
+}
+
+TEST_CASE("BF16 moments are the new moments rounded once, the update takes them unrounded") {
+  AdamWOptions const options;
+  float weight = 1.0f, wide_first = 0.5f, wide_second = 0.25f;
+  float narrow_weight = 1.0f;
+  aeth::bf16 first(wide_first), second(wide_second);
+  auto const k = adamw_factors<float>(options, {.number = 7, .rate = 0.01, .gradient_scale = 1.0}, true);
+  adamw_element(weight, 0.3f, wide_first, wide_second, k);
+  adamw_element(narrow_weight, 0.3f, first, second, k);
+  CHECK(narrow_weight == weight);
+  CHECK(first.bits == aeth::bf16(wide_first).bits);
+  CHECK(second.bits == aeth::bf16(wide_second).bits);
+}
+
+TEST_CASE("a BF16 second moment neither sticks when it should fall nor drifts far when it should stay") {
+  AdamW const adamw({.weight_decay = 0.0, .clip = std::numeric_limits<double>::infinity()});
+  std::size_t const size = 2000;
+  Problem<float, aeth::bf16> narrow(size);
+  Problem<float> wide(size);
+  auto const both = [&](std::uint64_t t, double scale) {
+    auto const gradients = random_values<float>(size, t, scale);
+    step(adamw, narrow, gradients, {{0, 2000, true}}, 0.0);
+    step(adamw, wide, gradients, {{0, 2000, true}}, 0.0);
+  };
+  auto const mean_ratio = [&] {
+    double sum = 0;
+    for (std::size_t i = 0; i < size; ++i)
+      sum += std::sqrt(static_cast<double>(static_cast<float>(narrow.second[i])) /
+                       static_cast<double>(wide.second[i]));
+    return sum / static_cast<double>(size);
+  };
+  for (std::uint64_t t = 1; t <= 300; ++t) both(t, 1.0);
+  // Rounding to nearest leaves the root of the moment, which divides the update, within a percent on average.
+  CHECK(mean_ratio() == Approx(1.0).margin(0.01));
+  // One step of 0.95 is more than half a unit of BF16, so it falls as it should: 200 steps are a factor of 3.5e-5.
+  for (std::uint64_t t = 301; t <= 500; ++t) both(t, 0.0);
+  CHECK(mean_ratio() == Approx(1.0).margin(0.02));
 }
 
 TEST_CASE("bias corrections agree with the closed form") {

@@ -263,8 +263,8 @@ class Cpu {
   void cross_entropy(MatrixView<T> logits, std::int32_t const* targets, T scale, T* loss);
 
   /// One AdamW update of `size` elements of flat buffers.
-  template <class T>
-  void adamw(T* weight, T const* gradient, T* first, T* second, Index size,
+  template <class T, class M>
+  void adamw(T* weight, T const* gradient, M* first, M* second, Index size,
              AdamWConstants<T> const& constants);
 
   /// Σ x² in double, in the order of `backend/sum_of_squares.hpp`.
