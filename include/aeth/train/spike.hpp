@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "aeth/core/error.hpp"
 #include "aeth/core/math.hpp"
+#include "aeth/train/detail/window.hpp"
 
 namespace aeth::train {
 
@@ -40,45 +42,32 @@ inline void validate(SpikeOptions const& o, char const* owner) {
 /// cost     linear in the window
 class SpikeDetector {
  public:
-  explicit SpikeDetector(SpikeOptions const& options = {}) : options_(options) {}
+  explicit SpikeDetector(SpikeOptions const& options = {}) : options_(options), past_(options.window) {}
 
   /// Where a spike begins; infinite during warm-up.
   [[nodiscard]] double limit() const {
-    if (static_cast<Index>(past_.size()) < options_.warmup) return HUGE_VAL;
-    double const middle = median(past_);
-    std::vector<double> distances(past_);
+    if (static_cast<Index>(past_.values().size()) < options_.warmup) return HUGE_VAL;
+    double const middle = median(past_.values());
+    std::vector<double> distances(past_.values());
     for (double& x : distances) x = std::fabs(x - middle);
     constexpr double normal = 1.4826;  // median absolute deviation to standard deviation, if they are normal
     return middle + max(options_.least, options_.deviations * normal * median(std::move(distances)));
   }
+  [[nodiscard]] double middle() const { return median(past_.values()); }
 
   /// A finite number that belongs to the past from now on.
-  void add(double x) {
-    if (static_cast<Index>(past_.size()) < options_.window)
-      past_.push_back(x);
-    else
-      past_[to_size(next_)] = x;
-    next_ = (next_ + 1) % options_.window;
-  }
-
-  [[nodiscard]] double middle() const { return median(past_); }
+  void add(double x) { past_.add(x); }
 
   template <class Visit>
   void for_each_number(Visit&& visit) {
-    visit(past_);
-    visit(next_);
+    past_.for_each_number(visit);
   }
   /// Whether the numbers that were read can be those of this detector.
-  [[nodiscard]] bool is_sound() const {
-    bool sound = static_cast<Index>(past_.size()) <= options_.window && next_ >= 0 && next_ < options_.window;
-    for (double const x : past_) sound = sound && std::isfinite(x);
-    return sound;
-  }
+  [[nodiscard]] bool is_sound() const { return past_.is_sound(); }
 
  private:
   SpikeOptions options_;
-  std::vector<double> past_;  // a ring once it is full
-  Index next_ = 0;            // where the next number goes
+  detail::Window past_;
 };
 
 }  // namespace aeth::train
