@@ -18,16 +18,14 @@ class LossDiagnoses {
       : window_(window), main_(window), mtp_(window), targets_(window), clipped_(window) {}
 
   void observe(StepObservation const& step, RunFacts const& facts, Findings& findings) {
-    Index const first = min(window_, Index{5});  // steps whose mean is where the run started
     main_.add(step.loss.main);
     mtp_.add(step.loss.mtp);
     targets_.add(static_cast<double>(step.loss.targets) / static_cast<double>(facts.batch_tokens));
     clipped_.add(step.gradient_norm / facts.clip);
-    if (++steps_ == first) start_ = main_.mean(), start_mtp_ = mtp_.mean(), best_ = start_;
-    // Reported once: the data are no better later.
-    if (step.batch.epoch >= 4 && step.batch.row == 0)
+    if (++steps_ == 1) start_ = best_ = step.loss.main, start_mtp_ = step.loss.mtp;
+    if (step.batch.epoch == repeated_epochs && step.batch.row == 0)
       findings.push_back({Diagnosis::repeated_data,
-                          text("the data are gone through for the ", step.batch.epoch + 1, "th time")});
+                          text("the training text has been gone through ", repeated_epochs, " times")});
     if (!main_.is_full()) return;
     double const now = main_.mean();
     if (now > best_ + 0.5)
@@ -66,10 +64,10 @@ class LossDiagnoses {
       best_validation_ = loss;
       training_at_best_ = training;
       worse_ = 0;
-    } else if (loss > 1.01 * best_validation_) {
+    } else if (loss > 1.05 * best_validation_) {
       ++worse_;
     }
-    if (worse_ >= 3 && training < training_at_best_)
+    if (worse_ >= 3 && training < 0.95 * training_at_best_)
       findings.push_back(
           {Diagnosis::overfitting,
            text("validation has risen from ", fixed(best_validation_, 3), " to ", fixed(loss, 3),
@@ -91,6 +89,8 @@ class LossDiagnoses {
   }
 
  private:
+  static constexpr Index repeated_epochs = 4;
+
   Index window_;
   detail::Window main_, mtp_, targets_, clipped_;  ///< clipped_: gradient norm over the bound
   Index steps_ = 0, validations_ = 0, worse_ = 0;

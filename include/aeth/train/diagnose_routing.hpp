@@ -46,7 +46,7 @@ class RoutingDiagnoses {
           {Diagnosis::balancing_off,
            text("the busiest expert of a layer has ", fixed(1.0 + mean, 2),
                 " times the mean load, bias_rate is 0 and balance_weight ", facts.loss.balance_weight)});
-    if (facts.bias_rate > 0.0 && turns_.mean() < -0.5)
+    if (facts.bias_rate > 0.0 && turns_.mean() < -0.35)
       findings.push_back(
           {Diagnosis::bias_oscillation,
            text("the loads of consecutive steps have a correlation of ", fixed(turns_.mean(), 2),

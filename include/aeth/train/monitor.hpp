@@ -123,6 +123,7 @@ class Monitor {
     state_.skips = 0;
     state_.loss.add(step.loss.main);
     state_.gradient.add(std::log(max(step.gradient_norm, 1e-300)));
+    state_.largest_rate = max(state_.largest_rate, step.rate);
     Findings findings;
     state_.losses.observe(step, facts, findings);
     state_.routing.observe(step, facts, findings);
@@ -135,6 +136,7 @@ class Monitor {
   /// A measurement of a step that was applied.
   void measured(StepObservation const& step, Health health_of_step) {
     health_of_step.dead_experts = state_.routing.dead_experts();
+    if (state_.largest_rate > 0.0) health_of_step.rate_share = step.rate / state_.largest_rate;
     health_of_step.max_violation = state_.routing.mean_violation();
     state_.norms.resize(health_of_step.tensors.size(), 0.0);
     for (std::size_t i = 0; i < state_.norms.size(); ++i) {
@@ -197,6 +199,7 @@ class Monitor {
     LossDiagnoses losses;
     RoutingDiagnoses routing;
     SpeedDiagnoses speed;
+    double largest_rate = 0.0;
     std::vector<double> norms{};    ///< per tensor, smoothed
     std::vector<BatchId> listed{};  ///< ruled out by rollbacks
     std::vector<BatchId> recent{};  ///< the last batches, which a rollback would rule out
@@ -212,6 +215,7 @@ class Monitor {
       losses.for_each_number(visit);
       routing.for_each_number(visit);
       speed.for_each_number(visit);
+      visit(largest_rate);
       visit(norms);
       for (auto* const batches : {&listed, &recent}) {
         Index size = static_cast<Index>(batches->size());

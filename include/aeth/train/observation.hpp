@@ -52,6 +52,7 @@ inline constexpr Index tensor_groups = 7;
 /// What is measured every so many steps only.
 struct Health {
   Index step = 0;
+  double rate_share = 1.0;                          ///< learning rate of the step over the largest so far
   std::vector<std::string> const* names = nullptr;  ///< of the tensors
   std::vector<TensorGroup> const* groups = nullptr;
   std::vector<TensorHealth> tensors{};
