@@ -18,6 +18,10 @@ inline train::MonitorOptions watchful() {
   train::MonitorOptions o;
   o.window = 25;
   o.health_every = 10;
+  o.slow = 0.0;  // tests share their machine
+  // The loss of these runs falls so fast that a long past would hide spikes.
+  o.loss = {.window = 20, .warmup = 10, .deviations = 6, .least = 1.0};
+  o.gradient = {.window = 20, .warmup = 10, .deviations = 8, .least = 2.5};
   return o;
 }
 
@@ -100,7 +104,7 @@ inline data::TokenCorpus random_corpus(std::vector<Index> const& lengths, int vo
 }
 
 /// The text with a document of random tokens after its first ones: a batch that has rows of it is a spike.
-inline SmallText poisoned(SmallText text, Index tokens = 200) {
+inline SmallText poisoned(SmallText text, Index tokens = 500) {
   data::TokenCorpus const bad = random_corpus({tokens}, 512, 77);
   text.training.tokens.insert(text.training.tokens.end(), bad.tokens.begin(), bad.tokens.end());
   text.training.end_document();

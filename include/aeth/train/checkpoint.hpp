@@ -33,7 +33,7 @@ namespace detail {
 
 inline constexpr char first_moments[] = "optimizer.first", second_moments[] = "optimizer.second";
 inline constexpr std::string_view option_prefix = "option.", skipped_note = "skipped",
-                                  monitor_note = "monitor";
+                                  monitor_note = "monitor", recorded_note = "monitor.recorded_until";
 
 [[nodiscard]] inline std::string library_version() {
   return text(AETH_VERSION_MAJOR, '.', AETH_VERSION_MINOR, '.', AETH_VERSION_PATCH);
@@ -147,7 +147,10 @@ template <class Model, class Optimizer>
       {"data.epoch", text(state.position.epoch)},      {"data.row", text(state.position.row)},
       {"data.fingerprint", text(state.position.data)}, {"data.order", text(state.position.order)}};
   if (state.skipped > 0) content.notes.emplace(detail::skipped_note, text(state.skipped));
-  if (trainer.monitor) content.notes.emplace(detail::monitor_note, trainer.monitor->state_text());
+  if (trainer.monitor) {
+    content.notes.emplace(detail::monitor_note, trainer.monitor->state_text());
+    content.notes.emplace(detail::recorded_note, text(trainer.monitor->recorded_until(0)));
+  }
   for (auto& [name, value] : detail::run_options(trainer))
     content.notes.emplace(text(detail::option_prefix, name), value);
   io::GenerationFile model{model_file, weight_entries(trainer.model()), {{"format", "pt"}}};

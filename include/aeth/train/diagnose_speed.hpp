@@ -12,12 +12,14 @@ namespace aeth::train {
 /// Compares each step with the median of a window. The one part of the monitor that the clock decides.
 class SpeedDiagnoses {
  public:
-  explicit SpeedDiagnoses(Index window) : window_(window), seconds_(window) {}
+  /// factor: how many times the usual duration is slow; 0 = nothing is.
+  SpeedDiagnoses(Index window, double factor) : window_(window), factor_(factor), seconds_(window) {}
 
   void observe(double seconds, Findings& findings) {
+    if (factor_ == 0.0) return;
     if (seconds_.is_full()) {
       double const usual = median(seconds_.values());
-      slow_ = seconds > 2.0 * usual ? slow_ + 1 : 0;
+      slow_ = seconds > factor_ * usual ? slow_ + 1 : 0;
       // A fifth of the window: soon enough that the window still knows what is usual.
       if (slow_ >= max(window_ / 5, Index{5}))
         findings.push_back({Diagnosis::slow, text("the last ", slow_, " steps took ",
@@ -35,6 +37,7 @@ class SpeedDiagnoses {
 
  private:
   Index window_;
+  double factor_;
   detail::Window seconds_;
   Index slow_ = 0;  ///< steps in a row
 };

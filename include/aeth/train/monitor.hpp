@@ -193,7 +193,7 @@ class Monitor {
  private:
   struct State {
     explicit State(MonitorOptions const& o)
-        : loss(o.loss), gradient(o.gradient), losses(o.window), routing(o.window), speed(o.window) {}
+        : loss(o.loss), gradient(o.gradient), losses(o.window), routing(o.window), speed(o.window, o.slow) {}
 
     SpikeDetector loss, gradient;  ///< of the gradient norm's logarithm
     LossDiagnoses losses;

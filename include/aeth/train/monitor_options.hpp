@@ -27,6 +27,8 @@ struct MonitorOptions {
   Index max_rollbacks = 10;    ///< in the whole run
   Index window = 50;           ///< steps over which diagnoses look
   Index health_every = 20;     ///< steps between measurements of all tensors; 0 = never
+  double slow =
+      2.0;  ///< times the usual duration of a step from which to tell; 0 = never: the clock makes no two runs alike
 };
 
 /// errors   UsageError that names the field, its value and what is allowed
@@ -39,6 +41,8 @@ struct MonitorOptions {
   validate(o.gradient, "MonitorOptions::gradient");
   expect<UsageError>(o.rollback_batches >= 1 && o.window >= 5, "MonitorOptions: rollback_batches is ",
                      o.rollback_batches, " and window is ", o.window, "; at least 1 and 5");
+  expect<UsageError>(o.slow == 0.0 || o.slow > 1.0, "MonitorOptions::slow is ", o.slow,
+                     "; a factor above 1, or 0 for never");
   expect<UsageError>(o.max_skips >= 0 && o.max_rollbacks >= 0 && o.health_every >= 0,
                      "MonitorOptions: max_skips, max_rollbacks and health_every must not be negative");
 }

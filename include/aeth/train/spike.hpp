@@ -14,10 +14,10 @@
 namespace aeth::train {
 
 struct SpikeOptions {
-  Index window = 64;         ///< how many of the last numbers are the past
-  Index warmup = 20;         ///< nothing is a spike before so many; at most `window`
-  double deviations = 10.0;  ///< how far above the median, in robust standard deviations
-  double least = 0.5;        ///< and at least by so much, in the unit of the numbers
+  Index window = 64;        ///< how many of the last numbers are the past
+  Index warmup = 20;        ///< nothing is a spike before so many; at most `window`
+  double deviations = 8.0;  ///< how far above the median, in robust standard deviations
+  double least = 0.5;       ///< and at least by so much, in the unit of the numbers
 };
 
 /// errors   UsageError that names the field; `owner` says whose options they are

@@ -100,6 +100,7 @@ class Trainer {
       ranges_.back().end = p.offset + p.size();
     }
     model.enable_gradients();
+    state_.position = loader_.position();
   }
 
   /// Trains until the planned end, the end of the time budget, or a stop request. Calls `save` after each step, and

@@ -60,10 +60,8 @@ TEST_CASE("diagnosis: data, few targets") {
 }
 
 TEST_CASE("diagnosis: data, repeated") {
-  train::TrainerOptions o = watched_options();
-  o.batch_rows = 30;
-  o.steps = 60;
-  WatchedRun run(normal_text(), o);
+  SmallText const text = with_training(random_corpus({500}, 50, 1));
+  WatchedRun run(text, watched_options(24));  // five steps are an epoch
   check_named(run, "repeated_data", "TrainerOptions::steps");
   CHECK(run.find("repeated_data")->batch == train::BatchId{4, 0});
 }

@@ -9,7 +9,7 @@
 using namespace aeth;
 
 TEST_CASE("diagnosis: steps that take longer are noticed") {
-  train::Monitor monitor({.window = 25});
+  train::Monitor monitor({.window = 25, .slow = 2.0});
   std::vector<train::Event> events;
   monitor.record = [&](train::Event const& e) { events.push_back(e); };
   for (Index i = 1; i <= 200; ++i) monitor.timed(i, i % 7 == 0 ? 0.05 : 0.02);
