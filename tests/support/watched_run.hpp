@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "aeth/core/random.hpp"
 #include "aeth/train/monitor.hpp"
+#include "support/bad_text.hpp"
 #include "support/catch.hpp"
 #include "support/small_text.hpp"
 #include "support/tiny_run.hpp"
@@ -88,28 +88,6 @@ void check_options(Change const& change, std::string const& kind, std::string co
   change(o);
   WatchedRun run(normal_text(), o, watch);
   check_named(run, kind, setting);
-}
-
-/// Random documents of the given lengths, tokens from [0, vocab).
-inline data::TokenCorpus random_corpus(std::vector<Index> const& lengths, int vocab, std::uint64_t seed) {
-  Random random(seed, RandomUse::test);
-  data::TokenCorpus corpus;
-  for (Index const length : lengths) {
-    for (Index i = 0; i < length; ++i)
-      corpus.tokens.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(vocab))));
-    corpus.end_document();
-  }
-  corpus.seal();
-  return corpus;
-}
-
-/// The text with a document of random tokens after its first ones: a batch that has rows of it is a spike.
-inline SmallText poisoned(SmallText text, Index tokens = 500) {
-  data::TokenCorpus const bad = random_corpus({tokens}, 512, 77);
-  text.training.tokens.insert(text.training.tokens.end(), bad.tokens.begin(), bad.tokens.end());
-  text.training.end_document();
-  text.training.seal();
-  return text;
 }
 
 }  // namespace aeth::test
