@@ -53,7 +53,7 @@ inline void diagnose_gradients(Health const& health, Findings& findings) {
 }  // namespace detail
 
 /// Thresholds: attention logits of 100 are where Kimi K2 begins to clip (arXiv:2507.20534, §2.1); scores of a sigmoid
-/// differ by less than 1; an update of half a weight's size is a hundred times what is usual.
+/// differ by less than 1; FP8 with a scale per tile loses some 0.1 % of a healthy model's numbers, and cannot saturate; an update of half a weight's size is a hundred times what is usual.
 inline void diagnose(Health const& health, Findings& findings) {
   detail::diagnose_updates(health, findings);
   detail::diagnose_gradients(health, findings);
@@ -64,13 +64,7 @@ inline void diagnose(Health const& health, Findings& findings) {
   if (health.largest_bias > 1.0)
     findings.push_back(
         {Diagnosis::bias_runaway, text("a selection bias is ", fixed(health.largest_bias, 2), " in size")});
-  if (health.f8_values == 0.0) return;
-  if (health.f8_saturated + health.f8_lost > 1e-4)
-    findings.push_back(
-        {Diagnosis::fp8_saturation, text(fixed(100.0 * (health.f8_saturated + health.f8_lost), 3),
-                                         " % of the numbers rounded to FP8 were "
-                                         "beyond its range")});
-  if (health.f8_vanished > 0.1)
+  if (health.f8_vanished > 0.02)
     findings.push_back({Diagnosis::fp8_underflow, text(fixed(100.0 * health.f8_vanished, 1),
                                                        " % of the numbers rounded to FP8 became 0")});
 }

@@ -39,11 +39,10 @@ enum class Diagnosis {
   balancing_off,
   bias_oscillation,
   bias_runaway,
-  fp8_saturation,
   fp8_underflow,
   slow,
 };
-inline constexpr std::size_t diagnoses = 27;
+inline constexpr std::size_t diagnoses = 26;
 
 struct DiagnosisText {
   Diagnosis diagnosis;
@@ -123,8 +122,6 @@ inline constexpr std::array<DiagnosisText, diagnoses> diagnosis_texts{{
     {Diagnosis::bias_runaway, "bias_runaway", Severity::warning, "TrainerOptions::bias_rate",
      "scores lie between 0 and 1, so the bias alone chooses and routing ignores the token; lower the bias "
      "rate"},
-    {Diagnosis::fp8_saturation, "fp8_saturation", Severity::warning, "F8Arithmetic::scales",
-     "numbers beyond the format's range are cut or lost; use scales per tile, or BF16 for this model"},
     {Diagnosis::fp8_underflow, "fp8_underflow", Severity::warning, "F8Arithmetic::square_tiles",
      "single large numbers set the scale of their tile and the others become 0; use smaller tiles or BF16, "
      "and look for "

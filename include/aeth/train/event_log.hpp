@@ -1,7 +1,6 @@
 /// The events of a run in a file, usually `events.jsonl` in the run's folder.
 #pragma once
 
-#include <span>
 #include <string>
 #include <utility>
 
@@ -14,15 +13,12 @@ namespace aeth::train {
 /// Writes each event as a line of JSON when it happens: `monitor.record = std::ref(log)`.
 class EventLog {
  public:
-  /// Creates the file, or with resume_after reopens it, without the events past that step and without a torn line.
+  /// Creates the file, or with resume_after reopens it, without the events past that step and without a torn line: a run
+  /// that continues at `step` gives `monitor.recorded_until(step)`.
   ///
-  /// ahead    `Monitor::events_ahead()` of a resumed run: what had happened at later steps before it rolled back to where it
-  ///          now goes on
   /// errors   IoError for a file that cannot be used
-  explicit EventLog(std::string path, Index resume_after = -1, std::span<std::string const> ahead = {})
-      : lines_(std::move(path), "events") {
+  explicit EventLog(std::string path, Index resume_after = -1) : lines_(std::move(path), "events") {
     lines_.open(resume_after);
-    for (std::string const& line : ahead) lines_.append(line);
   }
 
   /// Errors: IoError for a full disk.
