@@ -4,7 +4,6 @@
 /// `state_text()`, which checkpoints hold; so a resumed run decides as an uninterrupted one, bit for bit.
 #pragma once
 
-#include <array>
 #include <cmath>
 #include <functional>
 #include <optional>
@@ -16,16 +15,13 @@
 #include "aeth/core/error.hpp"
 #include "aeth/core/math.hpp"
 #include "aeth/core/text.hpp"
+#include "aeth/train/detail/monitor_state.hpp"
 #include "aeth/train/detail/numbers.hpp"
 #include "aeth/train/diagnose_health.hpp"
-#include "aeth/train/diagnose_loss.hpp"
-#include "aeth/train/diagnose_routing.hpp"
-#include "aeth/train/diagnose_speed.hpp"
 #include "aeth/train/diagnosis.hpp"
 #include "aeth/train/event.hpp"
 #include "aeth/train/monitor_options.hpp"
 #include "aeth/train/observation.hpp"
-#include "aeth/train/spike.hpp"
 
 namespace aeth::train {
 
@@ -191,47 +187,7 @@ class Monitor {
   void check(std::string_view state, std::string_view where) const { (void)parsed(state, where); }
 
  private:
-  struct State {
-    explicit State(MonitorOptions const& o)
-        : loss(o.loss), gradient(o.gradient), losses(o.window), routing(o.window), speed(o.window, o.slow) {}
-
-    SpikeDetector loss, gradient;  ///< of the gradient norm's logarithm
-    LossDiagnoses losses;
-    RoutingDiagnoses routing;
-    SpeedDiagnoses speed;
-    double largest_rate = 0.0;
-    std::vector<double> norms{};    ///< per tensor, smoothed
-    std::vector<BatchId> listed{};  ///< ruled out by rollbacks
-    std::vector<BatchId> recent{};  ///< the last batches, which a rollback would rule out
-    std::vector<Index> last_seen =
-        std::vector<Index>(diagnoses, -1);  ///< step at which a diagnosis held last
-    Index skips = 0;                        ///< in a row
-    Index rollbacks = 0;
-    Index recorded_until = 0;  ///< events up to this step are from before the last rollback
-
-    template <class Visit>
-    void for_each_number(Visit&& visit) {
-      for (SpikeDetector* const detector : {&loss, &gradient}) detector->for_each_number(visit);
-      losses.for_each_number(visit);
-      routing.for_each_number(visit);
-      speed.for_each_number(visit);
-      visit(largest_rate);
-      visit(norms);
-      for (auto* const batches : {&listed, &recent}) {
-        Index size = static_cast<Index>(batches->size());
-        visit(size);
-        batches->resize(to_size((min)((max)(size, Index{0}), most_batches)));
-        for (BatchId& batch : *batches) visit(batch.epoch), visit(batch.row);
-      }
-      visit(last_seen);
-      for (Index* const n : {&skips, &rollbacks, &recorded_until}) visit(*n);
-    }
-    [[nodiscard]] bool is_sound() const {
-      return loss.is_sound() && gradient.is_sound() && losses.is_sound() && routing.is_sound() &&
-             speed.is_sound() && last_seen.size() == diagnoses;
-    }
-  };
-  static constexpr Index most_batches = Index{1} << 20;  ///< what a damaged count cannot exceed
+  using State = detail::MonitorState;
 
   [[nodiscard]] State parsed(std::string_view state, std::string_view where) const {
     State read(options_);

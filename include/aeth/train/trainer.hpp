@@ -21,41 +21,11 @@
 #include "aeth/train/options.hpp"
 #include "aeth/train/run_schedule.hpp"
 #include "aeth/train/step.hpp"
+#include "aeth/train/trainer_state.hpp"
 #include "aeth/train/validation.hpp"
 #include "aeth/train/watch.hpp"
 
 namespace aeth::train {
-
-/// What a run is made of beside weights, moments and biases. Restoring it continues the run bit for bit.
-struct TrainerState {
-  Index step = 0;         ///< batches done
-  Index skipped = 0;      ///< of these, batches that were not applied
-  Index total_steps = 0;  ///< once the schedule has fixed it
-  Index decay_begin = 0;  ///< step from which the learning rate falls, fixed together with total_steps
-  double seconds = 0.0;   ///< trained so far
-  data::LoaderPosition position{};
-  double bits_per_byte = 0.0;  ///< of the last validation; 0 before the first
-  Index validated_step = 0;    ///< when that was; 0 before the first
-
-  /// What an optimizer counts.
-  [[nodiscard]] Index updates() const { return step - skipped; }
-};
-
-/// When a trainer calls its `save`.
-enum class SaveMoment {
-  between,  ///< after a step whose state need not be saved: an occasion to tell what became of earlier ones
-  due,      ///< the state is to be saved, which may go on in the background
-  last,     ///< the run ends: the state is to be on the disk when the call returns
-};
-
-/// Text to train on and to validate with. The corpora must outlive the trainer.
-struct TrainingData {
-  data::TokenCorpus const& training;
-  data::TokenCorpus const& validation;
-  Index validation_bytes =
-      0;  ///< of the validation documents, for bits per byte; 0 = bits per byte are reported as 0
-  std::int32_t filler = 0;  ///< any valid token id
-};
 
 /// Trains a model. One optimizer step: batch → gradients → clip → optimizer → selection biases.
 ///
@@ -148,15 +118,14 @@ class Trainer {
     else
       measure(progress);
     StepObservation const seen = observation(progress, batch);
-    progress.action = listed ? Action::skipped : decide(seen);
+    progress.action = listed ? Action::skipped : watch_.decide(monitor, seen);
     if (progress.action == Action::rolled_back) {
       go_back(seen);
       progress.step = state_.step;
       return progress;
     }
     if (progress.action == Action::none) {
-      apply(progress);
-      if (monitor) tell(seen);
+      apply(seen);
     } else {
       state_.skipped += 1;
       monitor->passed_over(seen);
@@ -169,14 +138,11 @@ class Trainer {
   /// The next batch's loss and gradients, and where trouble with them would sit; nothing is applied, and the state stays
   /// before that batch though the loader is past it. For train::replay().
   Replayed look() {
-    Replayed result{.batch = next_batch()};
     Progress progress{.step = state_.step + 1, .rate = schedule_.rate(state_.step)};
+    BatchId const batch = next_batch();
     measure(progress);
-    result.step = progress.step;
-    result.loss = progress.loss;
-    result.gradient_norm = progress.gradient_norm;
-    result.culprit = watch_.culprit(usual_norms());
-    return result;
+    auto const usual = monitor ? monitor->usual_norms() : std::vector<double>{};
+    return {progress.step, batch, progress.loss, progress.gradient_norm, watch_.culprit(usual)};
   }
 
   /// The whole validation set, or the first batches of it.
@@ -241,10 +207,10 @@ class Trainer {
   /// Gradients of the batch. One without targets has none, which a monitor deals with.
   void measure(Progress& progress) {
     if (monitor && !has_targets(batch_)) return;
-    bool const watched = monitor && monitor->wants_health(progress.step);
-    if (watched) watch_.before_forward();
-    progress.loss = stepper_.gradients(batch_, options_.loss);
-    if (watched) watch_.after_backward();
+    {
+      [[maybe_unused]] auto const observed = watch_.observe_f8(wants_health(progress.step));
+      progress.loss = stepper_.gradients(batch_, options_.loss);
+    }
     progress.gradient_norm =
         std::sqrt(model_.backend().sum_of_squares(model_.gradients().data, model_.gradients().size));
     progress.max_violation = max_violation(stepper_.load());
@@ -254,29 +220,16 @@ class Trainer {
     return {p.step, batch, p.loss, p.gradient_norm, p.rate, stepper_.load()};
   }
 
-  /// errors   NumericError if the run is to end
-  Action decide(StepObservation const& seen) {
-    if (!monitor) return require_finite(seen), Action::none;
-    auto trouble = monitor->judge(seen);
-    if (!trouble) return Action::none;
-    if (seen.loss.targets > 0) trouble->culprit = watch_.culprit(monitor->usual_norms());
-    Decision const decision = monitor->decide(seen, std::move(*trouble));
-    expect<NumericError>(decision.action != Action::stopped, "training: step ", seen.step, " has ",
-                         decision.message, ". Nothing of this step was applied; the last checkpoint is good");
-    return decision.action;
-  }
+  [[nodiscard]] bool wants_health(Index step) const { return monitor && monitor->wants_health(step); }
 
-  void apply(Progress const& progress) {
-    bool const watched = monitor && monitor->wants_health(progress.step);
-    if (watched) watch_.before_update();
-    update(progress);
+  void apply(StepObservation const& seen) {
+    bool const measured = wants_health(seen.step);
+    if (measured) watch_.before_update();
+    update(seen);
     if (options_.bias_rate > 0.0) model_.update_biases(stepper_.load(), options_.bias_rate);
     model_.prepare();
-  }
-
-  void tell(StepObservation const& seen) {
-    monitor->applied(seen, facts());
-    if (monitor->wants_health(seen.step)) monitor->measured(seen, watch_.measure(seen.step, stepper_));
+    if (monitor) monitor->applied(seen, facts());
+    if (measured) monitor->measured(seen, watch_.measure(seen.step, stepper_));
   }
 
   [[gnu::cold]] void go_back(StepObservation const& seen) {
@@ -302,26 +255,12 @@ class Trainer {
             .experts = Model::config.moe.experts,
             .top_k = Model::config.moe.top_k};
   }
-  [[nodiscard]] std::vector<double> usual_norms() const {
-    return monitor ? monitor->usual_norms() : std::vector<double>{};
-  }
-
-  void update(Progress const& progress) {
+  void update(StepObservation const& seen) {
     auto const span = [](VectorView<T> v) { return std::span<T>(v.data, to_size(v.size)); };
     optim::OptimizerState<T> state{span(first_.view()), span(second_.view()), state_.updates()};
     optim::apply_step(optim::OnBackend(optimizer_, model_.backend()), span(model_.weights()),
                       std::span<T const>(span(model_.gradients())), state,
-                      std::span<optim::ParameterRange const>(ranges_), progress.rate, progress.gradient_norm);
-  }
-
-  [[gnu::cold]] void require_finite(StepObservation const& seen) {
-    if (std::isfinite(seen.loss.main) && std::isfinite(seen.loss.mtp) && std::isfinite(seen.gradient_norm))
-      return;
-    throw NumericError(text("training: step ", seen.step, " has loss ", seen.loss.main, " and gradient norm ",
-                            seen.gradient_norm, "; the trouble seems to begin in ", watch_.culprit({}).tensor,
-                            ". Nothing of this step was applied. Lower TrainerOptions::",
-                            options_.schedule ? "schedule" : "learning_rate", " (rate of this step: ",
-                            seen.rate, ") or clip harder, and resume from the last checkpoint"));
+                      std::span<optim::ParameterRange const>(ranges_), seen.rate, seen.gradient_norm);
   }
 
   void report(Progress& progress, double taken) {

@@ -1,4 +1,4 @@
-/// Measures a model for the monitor: gradients and updates tensor by tensor, and where trouble sits.
+/// Measures a model for the monitor: where trouble sits, and gradients and updates tensor by tensor.
 #pragma once
 
 #include <cmath>
@@ -9,11 +9,15 @@
 #include <utility>
 #include <vector>
 
+#include "aeth/core/error.hpp"
 #include "aeth/core/math.hpp"
+#include "aeth/core/text.hpp"
+#include "aeth/core/view.hpp"
 #include "aeth/model/model.hpp"
 #include "aeth/numeric/f8_statistics.hpp"
 #include "aeth/optim/clip.hpp"
 #include "aeth/train/event.hpp"
+#include "aeth/train/monitor.hpp"
 #include "aeth/train/observation.hpp"
 #include "aeth/train/step.hpp"
 
@@ -68,13 +72,29 @@ class Watch {
     return worst;
   }
 
-  /// Before forward of a step that is to be measured; results stay the same bits.
-  void before_forward() {
-    if constexpr (f8) f8_ = {}, model_.backend().observe_f8(&f8_);
+  /// What becomes of a batch. Without a monitor one whose loss or gradient norm is not finite ends the run.
+  ///
+  /// errors   NumericError if the run is to end
+  Action decide(Monitor* monitor, StepObservation const& seen) const {
+    if (!monitor) return require_finite(seen), Action::none;
+    auto trouble = monitor->judge(seen);
+    if (!trouble) return Action::none;
+    if (seen.loss.targets > 0) trouble->culprit = culprit(monitor->usual_norms());
+    Decision const decision = monitor->decide(seen, std::move(*trouble));
+    expect<NumericError>(decision.action != Action::stopped, "training: step ", seen.step, " has ",
+                         decision.message, ". Nothing of this step was applied; the last checkpoint is good");
+    return decision.action;
   }
-  void after_backward() {
-    if constexpr (f8) model_.backend().observe_f8(nullptr);
+
+  /// Counts what becomes of FP8 operands while the result lives, if `wanted`. No bit of a result changes; whatever else
+  /// had been given to `Cpu::observe_f8` is forgotten.
+  [[nodiscard]] auto observe_f8(bool wanted) {
+    if constexpr (f8)
+      return F8Scope(wanted ? &model_.backend() : nullptr, f8_);
+    else
+      return wanted;
   }
+
   /// Between backward and update.
   void before_update() {
     before_.clear();
@@ -114,6 +134,34 @@ class Watch {
   }
 
  private:
+  class F8Scope {
+   public:
+    F8Scope(typename Model::Backend* backend, F8Observation& observation) : backend_(backend) {
+      if (!backend_) return;
+      observation = {};
+      backend_->observe_f8(&observation);
+    }
+    F8Scope(F8Scope const&) = delete;
+    F8Scope& operator=(F8Scope const&) = delete;
+    ~F8Scope() {
+      if (backend_) backend_->observe_f8(nullptr);
+    }
+
+   private:
+    typename Model::Backend* backend_;
+  };
+
+  [[gnu::cold]] void require_finite(StepObservation const& seen) const {
+    if (std::isfinite(seen.loss.main) && std::isfinite(seen.loss.mtp) && std::isfinite(seen.gradient_norm))
+      return;
+    throw NumericError(
+        text("training: step ", seen.step, " has loss ", seen.loss.main, " and gradient norm ",
+             seen.gradient_norm, "; the trouble seems to begin in ", culprit({}).tensor,
+             ". Nothing of this step was applied. Lower the learning rate (TrainerOptions::learning_rate "
+             "or schedule; ",
+             seen.rate, " in this step) or clip harder, and resume from the last checkpoint"));
+  }
+
   [[nodiscard]] VectorView<T> gradient(ParameterInfo const& p) const {
     return model_.gradients().slice(p.offset, p.size());
   }
