@@ -25,6 +25,7 @@ struct TinyRun {
   Cpu cpu;
   TinyModel model;
   std::vector<double> losses;
+  std::vector<train::Progress> progress;
   train::Trainer<TinyModel, Optimizer> trainer;
 
   TinyRun(SmallText const& text, train::TrainerOptions options, int threads = 2,
@@ -35,7 +36,10 @@ struct TinyRun {
                 with_report(options), optimizer) {}
 
   train::TrainerOptions with_report(train::TrainerOptions options) {
-    options.report = [this](train::Progress const& p) { losses.push_back(p.loss.main + p.bits_per_byte); };
+    options.report = [this](train::Progress const& p) {
+      losses.push_back(p.loss.main + p.bits_per_byte);
+      progress.push_back(p);
+    };
     return options;
   }
 

@@ -21,7 +21,7 @@ struct AttentionShape {
   [[nodiscard]] constexpr Index qk_dim() const { return nope_dim + rope_dim; }
 };
 
-/// What the attention core remembers of each softmax row, [T,H]: the shift and 1 / Σ.
+/// What the attention core remembers of each softmax row, [T,H]: the shift, which is its largest logit, and 1 / Σ.
 template <class T>
 struct SoftmaxStatistics {
   T* shift = nullptr;

@@ -34,4 +34,11 @@ struct Batch {
   bool operator==(Batch const&) const = default;
 };
 
+/// Whether any token of a batch has a next one to predict.
+[[nodiscard]] inline bool has_targets(Batch const& batch) {
+  for (Index i = 0; i < batch.rows * batch.length; ++i)
+    if (batch.targets[to_size(i)] >= 0) return true;
+  return false;
+}
+
 }  // namespace aeth::data

@@ -101,9 +101,9 @@ class GenerationWriter {
   }
 
   /// As newest_generation(). Bad ones that it finds no longer count as kept.
-  [[nodiscard]] Generation newest() {
+  [[nodiscard]] Generation newest(AcceptGeneration const& accept = {}) {
     std::vector<std::string> bad;
-    Generation generation = newest_generation(folder_, {}, system_, &bad);
+    Generation generation = newest_generation(folder_, {}, system_, &bad, accept);
     for (std::string& name : bad) {
       std::erase_if(known_, [&](Manifest const& m) { return m.name == name; });
       if (std::find(bad_.begin(), bad_.end(), name) == bad_.end()) bad_.push_back(std::move(name));

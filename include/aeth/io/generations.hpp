@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,6 +30,9 @@
 #include "aeth/io/tensor_entry.hpp"
 
 namespace aeth::io {
+
+/// Which generations are looked for, by their manifests.
+using AcceptGeneration = std::function<bool(Manifest const&)>;
 
 /// A generation in memory, every byte of it verified. Movable; the entries' bytes live as long as it does.
 class Generation {
@@ -64,7 +68,7 @@ class Generation {
 
  private:
   friend Generation newest_generation(std::string const&, std::string_view, FileSystem&,
-                                      std::vector<std::string>*);
+                                      std::vector<std::string>*, AcceptGeneration const&);
 
   struct File {
     std::string name;
@@ -116,13 +120,14 @@ class Generation {
 };
 
 /// The newest good generation of a folder, or one file of it. What had to be passed over is in its notices(), and stays
-/// where it is; the names of those generations are added to `bad`.
+/// where it is; the names of those generations are added to `bad`. With `accept` those that it refuses do not count.
 ///
 /// errors   IoError if none is good; it names each and what is wrong with it
 /// cost     as Generation
 [[nodiscard]] inline Generation newest_generation(std::string const& folder, std::string_view only = {},
                                                   FileSystem& system = FileSystem::system(),
-                                                  std::vector<std::string>* bad = nullptr) {
+                                                  std::vector<std::string>* bad = nullptr,
+                                                  AcceptGeneration const& accept = {}) {
   detail::GenerationScan scan = detail::scan_generations(folder, system);
   std::vector<std::string>& notices = scan.notices;
   auto const pass_over = [&](std::string const& name, std::string const& reason) {
@@ -132,6 +137,7 @@ class Generation {
   for (auto const& [name, reason] : scan.bad) pass_over(name, reason);
   for (Manifest& manifest : scan.good) {
     std::string const name = manifest.name;
+    if (accept && !accept(manifest)) continue;
     try {
       Generation generation(folder, std::move(manifest), only, system);
       if (!notices.empty())

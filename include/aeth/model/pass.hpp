@@ -84,6 +84,11 @@ class Pass {
     return blocks_[to_size(layer)].moe.router;
   }
 
+  /// The largest attention logit of each query and head in layer i, scale included, [T·H].
+  [[nodiscard]] VectorView<T const> largest_logits(Index layer) const {
+    return {blocks_[to_size(layer)].mla.softmax.shift, tokens_ * C.mla.heads};
+  }
+
   /// d_normed[k] [T,D] is the loss gradient of normed(k) and is used up. Weight gradients accumulate; those
   /// of the embedding in the order (sequence, depth, token), so that splitting a batch by sequences changes
   /// no bit.

@@ -32,7 +32,8 @@ inline constexpr char model_file[] = "model.safetensors", optimizer_file[] = "op
 namespace detail {
 
 inline constexpr char first_moments[] = "optimizer.first", second_moments[] = "optimizer.second";
-inline constexpr std::string_view option_prefix = "option.";
+inline constexpr std::string_view option_prefix = "option.", skipped_note = "skipped",
+                                  monitor_note = "monitor", recorded_note = "monitor.recorded_until";
 
 [[nodiscard]] inline std::string library_version() {
   return text(AETH_VERSION_MAJOR, '.', AETH_VERSION_MINOR, '.', AETH_VERSION_PATCH);
@@ -145,6 +146,11 @@ template <class Model, class Optimizer>
       {"bits_per_byte", text(state.bits_per_byte)},    {"validated_step", text(state.validated_step)},
       {"data.epoch", text(state.position.epoch)},      {"data.row", text(state.position.row)},
       {"data.fingerprint", text(state.position.data)}, {"data.order", text(state.position.order)}};
+  if (state.skipped > 0) content.notes.emplace(detail::skipped_note, text(state.skipped));
+  if (trainer.monitor) {
+    content.notes.emplace(detail::monitor_note, trainer.monitor->state_text());
+    content.notes.emplace(detail::recorded_note, text(trainer.monitor->recorded_until(0)));
+  }
   for (auto& [name, value] : detail::run_options(trainer))
     content.notes.emplace(text(detail::option_prefix, name), value);
   io::GenerationFile model{model_file, weight_entries(trainer.model()), {{"format", "pt"}}};
@@ -185,7 +191,10 @@ std::vector<std::string> resume(Trainer<Model, Optimizer>& trainer, io::Generati
                     detail::note<Index>(checkpoint, "data.row"),
                     detail::note<std::uint64_t>(checkpoint, "data.fingerprint"),
                     detail::note<std::uint64_t>(checkpoint, "data.order")};
-  expect<IoError>(state.step >= 0 && state.decay_begin >= 0 && state.decay_begin <= state.total_steps &&
+  if (checkpoint.notes().count(detail::skipped_note) > 0)
+    state.skipped = detail::note<Index>(checkpoint, detail::skipped_note);
+  expect<IoError>(state.step >= 0 && state.skipped >= 0 && state.skipped <= state.step &&
+                      state.decay_begin >= 0 && state.decay_begin <= state.total_steps &&
                       state.seconds >= 0.0 && state.validated_step >= 0 && state.validated_step <= state.step,
                   path, ": step ", state.step, " after ", state.seconds, " s, decay from ", state.decay_begin,
                   " of ", state.total_steps, " steps, validated at ", state.validated_step,
@@ -205,12 +214,20 @@ std::vector<std::string> resume(Trainer<Model, Optimizer>& trainer, io::Generati
       version != detail::library_version())
     notices.push_back(text(path, ": made by version ", version, " of aeth, this is ",
                            detail::library_version(), "; results may differ from an uninterrupted run's"));
-  // Each of these leaves everything as it was if it throws; the copies cannot.
+  auto const watched = checkpoint.notes().find(detail::monitor_note);
+  bool const was_watched = watched != checkpoint.notes().end();
+  if (trainer.monitor && was_watched) trainer.monitor->check(watched->second, path);
+  if (trainer.monitor && !was_watched && state.step > 0)
+    notices.push_back(text(path, ": made without a monitor; it watches from here on, as if the run began"));
+  // Each of these leaves everything as it was if it throws; what follows cannot.
   trainer.check(state.position);
   assign_weights(trainer.model(), checkpoint.tensors(model_file), path);
   trainer.restore(state);
   for (auto const& [name, values] : moments)
     io::copy_values(detail::moment(checkpoint, name), 0, to_size(values.size), values.data);
+  if (trainer.monitor)
+    trainer.monitor->restore(was_watched ? watched->second : Monitor(trainer.monitor->options()).state_text(),
+                             path);
   return notices;
 }
 

@@ -5,12 +5,8 @@
 /// and empty in CSV.
 #pragma once
 
-#include <cerrno>
-#include <charconv>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
-#include <memory>
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +16,7 @@
 #include "aeth/core/error.hpp"
 #include "aeth/core/math.hpp"
 #include "aeth/core/text.hpp"
+#include "aeth/train/detail/step_lines.hpp"
 
 namespace aeth::train {
 
@@ -34,51 +31,11 @@ struct MetricsOptions {
 
 namespace detail {
 
-struct CloseFile {
-  void operator()(std::FILE* file) const noexcept { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, CloseFile>;
-
-[[nodiscard]] inline File open_file(std::string const& path, char const* mode, char const* purpose) {
-  File file(std::fopen(path.c_str(), mode));
-  expect<IoError>(file != nullptr, path, ": cannot open metrics for ", purpose, ": ", std::strerror(errno));
-  return file;
-}
-
-inline void write_all(std::FILE* file, std::string_view bytes, std::string const& path) {
-  bool const written =
-      std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size() && std::fflush(file) == 0;
-  expect<IoError>(written, path, ": cannot write metrics: ", std::strerror(errno),
-                  "; free some space and resume");
-}
-
-[[nodiscard]] inline std::string json_string(std::string_view name) {
-  std::string out = "\"";
-  for (char const c : name) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + '"';
-}
-
 [[nodiscard]] inline std::string csv_string(std::string_view name) {
   if (name.find_first_of(",\"") == std::string_view::npos) return std::string(name);
   std::string out = "\"";
   for (char const c : name) out += c == '"' ? std::string("\"\"") : std::string(1, c);
   return out + '"';
-}
-
-/// The step of a complete row, or -1 if the line is none.
-[[nodiscard]] inline Index step_of_row(std::string_view line, MetricsFormat format) {
-  constexpr std::string_view opening = "{\"step\":";
-  if (format == MetricsFormat::jsonl) {
-    if (!line.starts_with(opening) || !line.ends_with('}')) return -1;
-    line.remove_prefix(opening.size());
-  }
-  Index step = -1;
-  auto const [end, error] = std::from_chars(line.data(), line.data() + line.size(), step);
-  bool const delimited = end == line.data() + line.size() || *end == ',' || *end == '}';
-  return error == std::errc{} && delimited ? step : -1;
 }
 
 }  // namespace detail
@@ -90,15 +47,15 @@ class MetricsWriter {
   /// line.
   ///
   /// errors   UsageError for column names, IoError for a file that cannot be used or has other columns
-  explicit MetricsWriter(MetricsOptions options) : options_(std::move(options)) {
-    require_columns();
-    std::string const kept = header() + (options_.resume_after >= 0 ? kept_rows() : std::string{});
-    std::string const temporary = options_.path + ".tmp";
-    detail::write_all(detail::open_file(temporary, "wb", "writing").get(), kept, temporary);
-    expect<IoError>(std::rename(temporary.c_str(), options_.path.c_str()) == 0, options_.path,
-                    ": cannot replace metrics: ", std::strerror(errno));
-    file_ = detail::open_file(options_.path, "ab", "appending");
+  explicit MetricsWriter(MetricsOptions options)
+      : options_((require_columns(options), std::move(options))), lines_(options_.path, "metrics", header()) {
+    lines_.open(options_.resume_after);
   }
+
+  /// Goes back to a step: later rows are gone. For a run that has rolled back.
+  ///
+  /// errors   IoError for a file that cannot be used
+  void rewind(Index step) { lines_.open(step); }
 
   /// Writes and flushes one row; `values` in the order of the columns.
   ///
@@ -117,22 +74,22 @@ class MetricsWriter {
       else if (json)
         row += "null";
     }
-    row += json ? "}\n" : "\n";
-    detail::write_all(file_.get(), row, options_.path);
+    if (json) row += '}';
+    lines_.append(row);
   }
 
   [[nodiscard]] MetricsOptions const& options() const noexcept { return options_; }
 
  private:
-  void require_columns() const {
-    for (std::size_t i = 0; i < options_.columns.size(); ++i) {
-      auto const& name = options_.columns[i];
+  static void require_columns(MetricsOptions const& options) {
+    for (std::size_t i = 0; i < options.columns.size(); ++i) {
+      auto const& name = options.columns[i];
       bool printable = !name.empty();
       for (char const c : name) printable = printable && (c < '\0' || c >= ' ');
       expect<UsageError>(printable, "MetricsOptions::columns: name ", i,
                          " is empty or has a control character");
       bool repeated = name == "step";
-      for (std::size_t j = 0; j < i; ++j) repeated = repeated || options_.columns[j] == name;
+      for (std::size_t j = 0; j < i; ++j) repeated = repeated || options.columns[j] == name;
       expect<UsageError>(!repeated, "MetricsOptions::columns: \"", name, "\" appears twice");
     }
   }
@@ -144,39 +101,8 @@ class MetricsWriter {
     return line + '\n';
   }
 
-  /// Complete rows of the existing file up to resume_after; nothing if there is no file.
-  [[nodiscard]] std::string kept_rows() const {
-    detail::File const file(std::fopen(options_.path.c_str(), "rb"));
-    if (file == nullptr && errno == ENOENT) return {};
-    expect<IoError>(file != nullptr, options_.path,
-                    ": cannot open metrics to resume: ", std::strerror(errno));
-    std::string content;
-    char buffer[1 << 14];
-    while (std::size_t const count = std::fread(buffer, 1, sizeof buffer, file.get()))
-      content.append(buffer, count);
-    expect<IoError>(std::ferror(file.get()) == 0, options_.path,
-                    ": cannot read metrics: ", std::strerror(errno));
-    std::string_view rest = content;
-    std::string const expected = header();
-    bool const torn_header = content.size() < expected.size() && expected.starts_with(content);
-    if (torn_header) return {};
-    expect<IoError>(rest.starts_with(expected), options_.path,
-                    ": has other columns than this run; move it away");
-    rest.remove_prefix(expected.size());
-    std::string rows;
-    for (Index number = expected.empty() ? 1 : 2;; ++number) {
-      auto const length = rest.find('\n');
-      if (length == std::string_view::npos) return rows;
-      Index const step = detail::step_of_row(rest.substr(0, length), options_.format);
-      expect<IoError>(step >= 0, options_.path, ":", number,
-                      ": not a row of metrics; repair the line or move the file away");
-      if (step <= options_.resume_after) rows.append(rest.substr(0, length + 1));
-      rest.remove_prefix(length + 1);
-    }
-  }
-
   MetricsOptions options_;
-  detail::File file_;
+  detail::StepLines lines_;
 };
 
 }  // namespace aeth::train

@@ -11,19 +11,21 @@
 #include "aeth/core/error.hpp"
 #include "aeth/core/math.hpp"
 #include "aeth/optim/schedule.hpp"
+#include "aeth/train/event.hpp"
 #include "aeth/train/step.hpp"
 
 namespace aeth::train {
 
 /// One line of a run's log.
 struct Progress {
-  Index step = 0;              ///< optimizer steps done
-  Index total_steps = 0;       ///< planned; 0 = not yet known, the clock decides
-  StepLoss loss;               ///< of this step's batch
-  double bits_per_byte = 0.0;  ///< of the last validation; 0 before the first
-  bool validated = false;      ///< whether this step validated
-  double rate = 0.0;           ///< learning rate used
-  double gradient_norm = 0.0;  ///< before clipping
+  Index step = 0;                ///< steps done; after a rollback those of the checkpoint
+  Action action = Action::none;  ///< what became of the batch; `stopped` is never reported
+  Index total_steps = 0;         ///< planned; 0 = not yet known, the clock decides
+  StepLoss loss{};               ///< of this step's batch
+  double bits_per_byte = 0.0;    ///< of the last validation; 0 before the first
+  bool validated = false;        ///< whether this step validated
+  double rate = 0.0;             ///< learning rate used
+  double gradient_norm = 0.0;    ///< before clipping
   double tokens_per_second = 0.0;
   double seconds = 0.0;       ///< of training, over all sessions of the run
   double seconds_left = 0.0;  ///< estimate

@@ -53,6 +53,18 @@ class Saver {
     return notices;
   }
 
+  /// Goes back to the newest good checkpoint of at most that step: `trainer.roll_back = [&](Index step) { saver.roll_back(step); }`.
+  ///
+  /// errors   IoError if there is none, and as resume()
+  [[gnu::cold]] void roll_back(Index at_most) {
+    if (background_) background_->wait();
+    settle(options_.on_error);
+    io::Generation const checkpoint = writer_.newest(
+        [&](io::Manifest const& manifest) { return manifest.step <= static_cast<std::uint64_t>(at_most); });
+    for (std::string const& notice : train::resume(trainer_, checkpoint)) tell(notice);
+    saved_step_ = trainer_.state().step;
+  }
+
   /// Called by the trainer. A state that is saved already is not saved again.
   ///
   /// errors   IoError and others of io::GenerationWriter::write(), of this save or an earlier one, as options say

@@ -3,6 +3,7 @@
 /// legend   B rows of T tokens · V vocabulary · E experts · L layers with experts
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -70,6 +71,15 @@ class Stepper {
   /// Tokens per expert of the last batch, [layers with experts, E]; MTP modules last.
   [[nodiscard]] MatrixView<std::int64_t const> load() const {
     return {load_.data(), Model::moe_layers(), C.moe.experts};
+  }
+
+  /// The largest size of a query's largest attention logit in a layer, scale included, of the rows that went through at
+  /// once in the last batch. Cost: reads tokens · heads numbers.
+  [[nodiscard]] double largest_logit(Index layer) const {
+    double largest = 0.0;
+    auto const logits = pass_.largest_logits(layer);
+    for (T const logit : logits) largest = max(largest, std::fabs(static_cast<double>(logit)));
+    return largest;
   }
 
   /// What the activations of batches were taken from.

@@ -16,47 +16,24 @@
 #include "aeth/optim/adamw.hpp"
 #include "aeth/optim/on_backend.hpp"
 #include "aeth/optim/step.hpp"
+#include "aeth/train/monitor.hpp"
+#include "aeth/train/observation.hpp"
 #include "aeth/train/options.hpp"
 #include "aeth/train/run_schedule.hpp"
 #include "aeth/train/step.hpp"
+#include "aeth/train/trainer_state.hpp"
 #include "aeth/train/validation.hpp"
+#include "aeth/train/watch.hpp"
 
 namespace aeth::train {
-
-/// What a run is made of beside weights, moments and biases. Restoring it continues the run bit for bit.
-struct TrainerState {
-  Index step = 0;         ///< optimizer steps done
-  Index total_steps = 0;  ///< once the schedule has fixed it
-  Index decay_begin = 0;  ///< step from which the learning rate falls, fixed together with total_steps
-  double seconds = 0.0;   ///< trained so far
-  data::LoaderPosition position{};
-  double bits_per_byte = 0.0;  ///< of the last validation; 0 before the first
-  Index validated_step = 0;    ///< when that was; 0 before the first
-};
-
-/// When a trainer calls its `save`.
-enum class SaveMoment {
-  between,  ///< after a step whose state need not be saved: an occasion to tell what became of earlier ones
-  due,      ///< the state is to be saved, which may go on in the background
-  last,     ///< the run ends: the state is to be on the disk when the call returns
-};
-
-/// Text to train on and to validate with. The corpora must outlive the trainer.
-struct TrainingData {
-  data::TokenCorpus const& training;
-  data::TokenCorpus const& validation;
-  Index validation_bytes =
-      0;  ///< of the validation documents, for bits per byte; 0 = bits per byte are reported as 0
-  std::int32_t filler = 0;  ///< any valid token id
-};
 
 /// Trains a model. One optimizer step: batch → gradients → clip → optimizer → selection biases.
 ///
 /// Optimizer   any `optim::Optimizer`, such as `optim::Sgd`; AdamW with its defaults if none is given
 /// memory   beside the model: the optimizer's moments, the activations of `micro_rows` rows, and attention's
 ///          scratch for whole rows in each thread
-/// errors   UsageError for options, DataError for data, NumericError if loss or gradients are not finite:
-///          nothing of that step is applied
+/// errors   UsageError for options, DataError for data, NumericError if loss or gradients are not finite or the monitor
+///          ends the run: nothing of that step is applied
 template <class Model, class Optimizer = optim::AdamW>
 class Trainer {
   using T = typename Model::Master;
@@ -80,7 +57,8 @@ class Trainer {
                                      std::log(2.0)),
         schedule_(options_),
         first_(model.weights().size),
-        second_(Optimizer::moments > 1 ? model.weights().size : 0) {
+        second_(Optimizer::moments > 1 ? model.weights().size : 0),
+        watch_(model) {
     expect<UsageError>(options_.length <= Model::config.max_context, "TrainerOptions::length is ",
                        options_.length, ", the model's max_context is ", Model::config.max_context,
                        "; shorten the sequences");
@@ -93,6 +71,7 @@ class Trainer {
       ranges_.back().end = p.offset + p.size();
     }
     model.enable_gradients();
+    state_.position = loader_.position();
   }
 
   /// Trains until the planned end, the end of the time budget, or a stop request. Calls `save` after each step, and
@@ -101,6 +80,8 @@ class Trainer {
   /// errors   as step(), and what `save` throws; that step has been applied then
   void run() {
     model_.prepare();
+    if (save && monitor && monitor->may_roll_back())
+      save(SaveMoment::due);  // so that there is something to go back to
     for (;;) {
       schedule_.observe(state_.step, state_.seconds);
       state_.total_steps = schedule_.total_steps();
@@ -111,37 +92,58 @@ class Trainer {
       Progress progress = step();
       double const taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
       state_.seconds += taken;
+      if (monitor && progress.action == Action::none) monitor->timed(state_.step, taken);
+      bool const again = progress.action == Action::rolled_back;  // was validated and saved when it was new
       bool const last = state_.total_steps > 0 && state_.step >= state_.total_steps;
-      if (!last && options_.validate_every > 0 && state_.step % options_.validate_every == 0) {
-        state_.bits_per_byte =
-            bits_per_byte(train::validate(stepper_, validation_, options_.validation_batches));
+      if (!again && !last && options_.validate_every > 0 && state_.step % options_.validate_every == 0) {
+        ValidationResult const result = train::validate(stepper_, validation_, options_.validation_batches);
+        if (monitor) monitor->validated(state_.step, result.loss());
+        state_.bits_per_byte = bits_per_byte(result);
         state_.validated_step = state_.step;
         progress.validated = true;
       }
       report(progress, taken);
-      bool const due = !last && options_.save_every > 0 && state_.step % options_.save_every == 0;
+      bool const due = !again && !last && options_.save_every > 0 && state_.step % options_.save_every == 0;
       if (save) save(due ? SaveMoment::due : SaveMoment::between);
     }
     if (save) save(SaveMoment::last);
   }
 
-  /// One optimizer step on the next batch.
+  /// One step: gradients of the next batch, and unless the monitor decides otherwise an update of weights and biases.
   Progress step() {
-    loader_.next(batch_);
-    Progress progress;
-    progress.loss = stepper_.gradients(batch_, options_.loss);
-    progress.gradient_norm =
-        std::sqrt(model_.backend().sum_of_squares(model_.gradients().data, model_.gradients().size));
-    require_finite(progress);
-    progress.rate = schedule_.rate(state_.step);
-    update(progress);
-    if (options_.bias_rate > 0.0) model_.update_biases(stepper_.load(), options_.bias_rate);
-    model_.prepare();
+    BatchId const batch = next_batch();
+    Progress progress{.step = state_.step + 1, .rate = schedule_.rate(state_.step)};
+    bool const listed = monitor && monitor->is_listed(batch);
+    if (listed)
+      progress.loss.main = progress.gradient_norm = std::nan("");  // never computed
+    else
+      measure(progress);
+    StepObservation const seen = observation(progress, batch);
+    progress.action = listed ? Action::skipped : watch_.decide(monitor, seen);
+    if (progress.action == Action::rolled_back) {
+      go_back(seen);
+      progress.step = state_.step;
+      return progress;
+    }
+    if (progress.action == Action::none) {
+      apply(seen);
+    } else {
+      state_.skipped += 1;
+      monitor->passed_over(seen);
+    }
     state_.step += 1;
     state_.position = loader_.position();
-    progress.step = state_.step;
-    progress.max_violation = max_violation();
     return progress;
+  }
+
+  /// The next batch's loss and gradients, and where trouble with them would sit; nothing is applied, and the state stays
+  /// before that batch though the loader is past it. For train::replay().
+  Replayed look() {
+    Progress progress{.step = state_.step + 1, .rate = schedule_.rate(state_.step)};
+    BatchId const batch = next_batch();
+    measure(progress);
+    auto const usual = monitor ? monitor->usual_norms() : std::vector<double>{};
+    return {progress.step, batch, progress.loss, progress.gradient_norm, watch_.culprit(usual)};
   }
 
   /// The whole validation set, or the first batches of it.
@@ -182,6 +184,10 @@ class Trainer {
 
   /// Saves the state; usually a `train::Saver`.
   std::function<void(SaveMoment)> save{};
+  /// Goes back to the newest saved state of at most that step, the monitor's included; usually `train::Saver::roll_back`.
+  std::function<void(Index)> roll_back{};
+  /// Looks after the run and must outlive the trainer. Without one a loss or gradient norm that is not finite ends it.
+  Monitor* monitor = nullptr;
 
  private:
   /// overlap: half a row for validation, so that no token is predicted from fewer than half a row of its
@@ -193,50 +199,69 @@ class Trainer {
             .overlap = overlap};
   }
 
-  void update(Progress const& progress) {
+  BatchId next_batch() {
+    loader_.next(batch_);
+    auto const after = loader_.position();
+    return {static_cast<Index>(after.epoch), after.row - options_.batch_rows};
+  }
+
+  /// Gradients of the batch. One without targets has none, which a monitor deals with.
+  void measure(Progress& progress) {
+    if (monitor && !has_targets(batch_)) return;
+    {
+      [[maybe_unused]] auto const observed = watch_.observe_f8(wants_health(progress.step));
+      progress.loss = stepper_.gradients(batch_, options_.loss);
+    }
+    progress.gradient_norm =
+        std::sqrt(model_.backend().sum_of_squares(model_.gradients().data, model_.gradients().size));
+    progress.max_violation = max_violation(stepper_.load());
+  }
+
+  [[nodiscard]] StepObservation observation(Progress const& p, BatchId const& batch) const {
+    return {p.step, batch, p.loss, p.gradient_norm, p.rate, stepper_.load()};
+  }
+
+  [[nodiscard]] bool wants_health(Index step) const { return monitor && monitor->wants_health(step); }
+
+  void apply(StepObservation const& seen) {
+    bool const measured = wants_health(seen.step);
+    if (measured) watch_.before_update();
+    update(seen);
+    if (options_.bias_rate > 0.0) model_.update_biases(stepper_.load(), options_.bias_rate);
+    model_.prepare();
+    if (monitor) monitor->applied(seen, facts());
+    if (measured) monitor->measured(seen, watch_.measure(seen.step, stepper_));
+  }
+
+  [[gnu::cold]] void go_back(StepObservation const& seen) {
+    expect<UsageError>(
+        roll_back != nullptr,
+        "training: the monitor wants to roll back, and Trainer::roll_back is not set; set it to "
+        "train::Saver::roll_back, or let MonitorOptions skip or stop");
+    monitor->passed_over(seen);
+    std::string const run = monitor->state_text();
+    double const seconds = state_.seconds;
+    roll_back(monitor->last_good_step(seen.step));
+    monitor->went_back(run, seen.step);
+    state_.seconds = seconds;
+    model_.prepare();
+  }
+
+  [[nodiscard]] RunFacts facts() const {
+    return {.batch_tokens = options_.batch_rows * options_.length,
+            .clip = optimizer_.options().clip,
+            .bias_rate = Model::config.moe.selection == Selection::bias_corrected ? options_.bias_rate : 0.0,
+            .loss = options_.loss,
+            .mtp_depth = Model::config.mtp_depth,
+            .experts = Model::config.moe.experts,
+            .top_k = Model::config.moe.top_k};
+  }
+  void update(StepObservation const& seen) {
     auto const span = []<class X>(VectorView<X> v) { return std::span<X>(v.data, to_size(v.size)); };
-    optim::OptimizerState<T, Moment> state{span(first_.view()), span(second_.view()), state_.step};
+    optim::OptimizerState<T, Moment> state{span(first_.view()), span(second_.view()), state_.updates()};
     optim::apply_step(optim::OnBackend(optimizer_, model_.backend()), span(model_.weights()),
                       std::span<T const>(span(model_.gradients())), state,
-                      std::span<optim::ParameterRange const>(ranges_), progress.rate, progress.gradient_norm);
-  }
-
-  [[gnu::cold]] void require_finite(Progress const& progress) {
-    if (std::isfinite(progress.loss.main) && std::isfinite(progress.loss.mtp) &&
-        std::isfinite(progress.gradient_norm))
-      return;
-    std::string culprit = "none, so the loss itself";
-    for (ParameterInfo const& p : model_.parameters()) {
-      auto const g = model_.gradients().slice(p.offset, p.size());
-      if (std::all_of(g.begin(), g.end(), [](T x) { return std::isfinite(x); })) continue;
-      culprit = p.name;
-      break;
-    }
-    throw NumericError(text("training: step ", state_.step + 1, " has loss ", progress.loss.main,
-                            " and gradient norm ", progress.gradient_norm,
-                            "; first tensor with a gradient that is not finite: ", culprit,
-                            ". Nothing of this step was applied. Lower TrainerOptions::",
-                            options_.schedule ? "schedule" : "learning_rate",
-                            " (rate of this step: ", schedule_.rate(state_.step),
-                            ") or clip harder, and resume from the last checkpoint"));
-  }
-
-  /// Mean over the layers that saw tokens of max_e load_e / mean load - 1.
-  [[nodiscard]] double max_violation() const {
-    auto const load = stepper_.load();
-    double sum = 0.0;
-    Index layers = 0;
-    for (Index layer = 0; layer < load.rows; ++layer) {
-      std::int64_t total = 0, largest = 0;
-      for (Index e = 0; e < load.cols; ++e) {
-        total += load(layer, e);
-        largest = max(largest, load(layer, e));
-      }
-      if (total == 0) continue;
-      sum += static_cast<double>(largest * load.cols) / static_cast<double>(total) - 1.0;
-      ++layers;
-    }
-    return layers > 0 ? sum / static_cast<double>(layers) : 0.0;
+                      std::span<optim::ParameterRange const>(ranges_), seen.rate, seen.gradient_norm);
   }
 
   void report(Progress& progress, double taken) {
@@ -264,6 +289,7 @@ class Trainer {
   std::vector<optim::ParameterRange> ranges_;
   TrainerState state_;
   data::Batch batch_;
+  Watch<Model> watch_;
 };
 
 }  // namespace aeth::train
