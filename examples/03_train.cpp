@@ -10,6 +10,8 @@
 #include "aeth/optim/recipe_schedule.hpp"
 #include "aeth/optim/sgd.hpp"
 #include "aeth/train/agreement.hpp"
+#include "aeth/train/event_log.hpp"
+#include "aeth/train/replay.hpp"
 #include "aeth/train/saver.hpp"
 #include "support/console.hpp"
 #include "support/demo_model.hpp"
@@ -28,6 +30,8 @@ struct Arguments {
   train::TrainerOptions options = demo::options();
   io::KeepOptions keep;
   std::string on_save_error = "stop";
+  std::string on_trouble = "stop";
+  Index replay = 0;
   std::string optimizer = "adamw", schedule = "wsd";
   double validation_share = 0.05, fim_rate = 0.1;
   std::string field = "text";
@@ -51,6 +55,15 @@ std::optional<optim::Schedule> chosen_schedule(Arguments const& a) {
       {.total_steps = o.steps, .warmup_steps = min(o.warmup_steps, o.steps / 2), .peak = o.learning_rate});
 }
 
+/// Without a policy of their own, spikes are told and learned from; numbers that are not finite end the run.
+train::MonitorOptions monitor_options(std::string const& on_trouble) {
+  train::MonitorOptions o;
+  if (on_trouble != "stop")
+    o.empty_batch = o.non_finite = o.loss_spike = o.gradient_spike =
+        on_trouble == "skip" ? train::Policy::skip : train::Policy::roll_back;
+  return o;
+}
+
 /// Everything between reading text and a trained model in the run's folder.
 template <class Optimizer>
 ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
@@ -63,7 +76,7 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   // From here on the folder is this process's; another one that is given it is refused.
   io::GenerationWriter checkpoints(a.folder + "/checkpoints", a.keep);
   expect<UsageError>(
-      a.resume || a.overwrite || !checkpoints.has_generations(), "'", a.folder,
+      a.resume || a.overwrite || a.replay > 0 || !checkpoints.has_generations(), "'", a.folder,
       "' holds another run; continue it with --resume, replace it with --overwrite, or name another folder "
       "with --out");
   data::SourceReport report;
@@ -110,6 +123,12 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
                          {training, validation, split.validation_bytes, tokenizer.special_tokens().eos},
                          options, optimizer);
   trainer_load = [&] { return trainer.stepper().load(); };
+  train::Monitor monitor(monitor_options(a.on_trouble));
+  trainer.monitor = &monitor;
+  if (a.replay > 0) {
+    std::cout << describe(train::replay(trainer, checkpoints.folder(), a.replay)) << '\n';
+    return ExitCode::ok;
+  }
   auto const note = [](std::string const& notice) { std::cout << "\nnote: " << notice << '\n'; };
   train::Saver saver(
       trainer, checkpoints,
@@ -122,6 +141,12 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   data::save_tokenizer_json(tokenizer, a.folder + "/tokenizer.json");
   log.emplace(a.folder, trainer.state().step);
   trainer.save = std::ref(saver);
+  trainer.roll_back = [&](Index step) { saver.roll_back(step); };
+  train::EventLog events(a.folder + "/events.jsonl", monitor.recorded_until(trainer.state().step));
+  monitor.record = [&](train::Event const& event) {
+    events(event);
+    note(event.message);
+  };
   trainer.run();
   console::end_on_signal();
   if (console::stop_requested) {
@@ -203,6 +228,16 @@ int main(int argc, char** argv) {
          "When a checkpoint cannot be written (full disk): stop, or continue and try again at the next")
       ->check(CLI::IsMember({"stop", "continue"}))
       ->capture_default_str();
+  app.add_option("--on-trouble", a.on_trouble,
+                 "A batch with a spike of the loss or numbers that are not finite: stop (only at the "
+                 "latter), skip it, or "
+                 "rollback to a checkpoint from before it (which needs --save-every)")
+      ->check(CLI::IsMember({"stop", "skip", "rollback"}))
+      ->capture_default_str();
+  app.add_option("--replay", a.replay,
+                 "Compute the batch of a step of the run in --out again, with the run's options, and say "
+                 "what it was like")
+      ->check(CLI::PositiveNumber);
   app.add_option("--threads", a.threads, "0 = all cores")->check(CLI::Range(0, 1024));
   auto* const overwrite = app.add_flag("--overwrite", a.overwrite,
                                        "Start a new run in a folder that holds another one, which is lost");

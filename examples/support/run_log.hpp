@@ -36,6 +36,10 @@ class RunLog {
 
   /// load [layers with experts, E]: tokens per expert of the step; empty where the step has validated since.
   void add(aeth::train::Progress const& p, aeth::MatrixView<std::int64_t const> load) {
+    if (p.action == aeth::train::Action::rolled_back) {
+      for (auto& writer : writers_) writer->rewind(p.step);
+      return;
+    }
     double const bits = p.validated ? p.bits_per_byte : std::numeric_limits<double>::quiet_NaN();
     std::vector<double> const row{p.loss.main, p.loss.mtp,      p.loss.balance, bits,
                                   p.rate,      p.gradient_norm, p.max_violation};
@@ -83,6 +87,7 @@ class RunLog {
       std::size_t cell = at + 1;
       double const step = std::strtod(csv.c_str() + cell, nullptr);
       for (std::size_t i = 0; i < wanted && cell != 0; ++i) cell = csv.find(',', cell) + 1;
+      if (csv[cell] == ',' || csv[cell] == '\n') continue;  // a step that was passed over
       series.x.push_back(step);
       series.y.push_back(std::strtod(csv.c_str() + cell, nullptr));
     }

@@ -30,9 +30,11 @@ using namespace aeth;
 
 /// What to do with the faults: any may come again and again.
 train::MonitorOptions surviving() {
+  // [begin policies]
   train::MonitorOptions o;
   o.non_finite = o.loss_spike = train::Policy::skip;
   o.gradient_spike = train::Policy::roll_back;
+  // [end policies]
   o.loss = {.window = 20, .warmup = 10, .deviations = 6, .least = 1.0};
   o.gradient = {.window = 20, .warmup = 10, .deviations = 8, .least = 4.0};
   o.max_rollbacks = 1'000'000;
@@ -76,8 +78,10 @@ void run(std::string const& path, Numbers const& numbers) {
   trainer.save = std::ref(saver);
   trainer.roll_back = [&](Index step) { saver.roll_back(step); };
   // [end saving]
+  // [begin events]
   train::EventLog log(path + "-events.jsonl", monitor.recorded_until(trainer.state().step));
   monitor.record = std::ref(log);
+  // [end events]
   test::FlakyDisk disk(static_cast<std::uint64_t>(disk_seed), disk_seed > 0 ? 0.3 : 0.0);
   trainer.save = [&](train::SaveMoment moment) {
     if (moment == train::SaveMoment::due && trainer.state().step > 0) disk.turn();

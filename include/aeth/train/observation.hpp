@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "aeth/core/math.hpp"
+#include "aeth/core/text.hpp"
 #include "aeth/core/view.hpp"
 #include "aeth/train/event.hpp"
 #include "aeth/train/step.hpp"
@@ -85,6 +86,13 @@ struct Replayed {
   double gradient_norm = 0.0;
   Culprit culprit{};
 };
+
+/// `step 40, rows from 120 of epoch 0: loss 3.214, gradient norm 1.52; unlike what is usual most of all in lm_head.weight`
+[[nodiscard, gnu::cold]] inline std::string describe(Replayed const& r) {
+  return text("step ", r.step, ", rows from ", r.batch.row, " of epoch ", r.batch.epoch, ": loss ",
+              r.loss.main, ", gradient norm ", r.gradient_norm, "; unlike what is usual most of all in ",
+              r.culprit.tensor);
+}
 
 /// Mean over the layers that saw tokens of max_e load_e / mean load - 1; source: arXiv:2408.15664.
 [[nodiscard]] inline double max_violation(MatrixView<std::int64_t const> load) {
