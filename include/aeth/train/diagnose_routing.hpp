@@ -36,7 +36,8 @@ class RoutingDiagnoses {
                                          " steps, where ", fixed(expected, 0), " each would be even")});
     double const worst = static_cast<double>(facts.experts) / static_cast<double>(facts.top_k) - 1.0,
                  mean = violation_.mean();
-    if (mean > 0.75 * worst)
+    collapsed_ = mean > 0.75 * worst ? collapsed_ + 1 : 0;
+    if (collapsed_ >= window_)  // at the start of a run loads are uneven until the biases have moved
       findings.push_back({Diagnosis::expert_collapse,
                           text("the busiest expert of a layer has ", fixed(1.0 + mean, 2),
                                " times the mean load, at most ", fixed(1.0 + worst, 2), " is possible")});
@@ -69,6 +70,7 @@ class RoutingDiagnoses {
     turns_.for_each_number(visit);
     visit(idle_);
     visit(deviation_);
+    visit(collapsed_);
   }
   [[nodiscard]] bool is_sound() const {
     return violation_.is_sound() && turns_.is_sound() && idle_.size() == deviation_.size();
@@ -107,6 +109,7 @@ class RoutingDiagnoses {
   Index window_;
   detail::Window violation_, turns_;
   std::vector<Index> idle_;        ///< [L,E] steps since the last token
+  Index collapsed_ = 0;            ///< steps in a row
   std::vector<double> deviation_;  ///< [L,E] of the last step, from the mean load, times E
 };
 

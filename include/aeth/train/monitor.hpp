@@ -96,7 +96,7 @@ class Monitor {
     std::string_view setting{};
     if (action == Action::skipped && ++state_.skips > options_.max_skips) {
       action = Action::stopped, setting = "MonitorOptions::max_skips";
-      finding.seen += text("; the ", state_.skips, "th batch in a row that is not applied");
+      finding.seen += text("; ", state_.skips, " batches in a row would not be applied");
     }
     if (action == Action::rolled_back && state_.rollbacks >= options_.max_rollbacks) {
       action = Action::stopped, setting = "MonitorOptions::max_rollbacks";

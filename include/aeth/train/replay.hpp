@@ -6,6 +6,7 @@
 
 #include "aeth/core/error.hpp"
 #include "aeth/core/math.hpp"
+#include "aeth/core/text.hpp"
 #include "aeth/io/generations.hpp"
 #include "aeth/train/checkpoint.hpp"
 #include "aeth/train/detail/numbers.hpp"
@@ -14,6 +15,27 @@
 #include "aeth/train/trainer.hpp"
 
 namespace aeth::train {
+
+namespace detail {
+
+/// The newest good one that a run had saved before it came to a step for the first time.
+[[nodiscard, gnu::cold]] inline io::Generation checkpoint_before(std::string const& folder, Index step) {
+  auto const is_before = [&](io::Manifest const& manifest) {
+    Index recorded = 0;
+    if (auto const found = manifest.notes.find(recorded_note); found != manifest.notes.end())
+      NumberReader{found->second}(recorded);
+    return manifest.step < static_cast<std::uint64_t>(step) && recorded < step;
+  };
+  try {
+    return io::newest_generation(folder, {}, io::FileSystem::system(), nullptr, is_before);
+  } catch (IoError const& error) {
+    throw IoError(text("replay: no checkpoint from before step ", step,
+                       " is left; keep more of them (KeepOptions::last) to replay later ones. ",
+                       error.what()));
+  }
+}
+
+}  // namespace detail
 
 /// Goes to the newest checkpoint in `folder` from before the step, trains up to it, and measures its batch: loss, gradient norm
 /// and culprit are those of the event. What a rollback has ruled out since is not ruled out here: checkpoints that know of it
@@ -26,13 +48,7 @@ template <class Model, class Optimizer>
                                          Index step) {
   expect<UsageError>(step >= 1, "replay: step is ", step, "; the first step of a run is 1");
   Monitor* const monitor = trainer.monitor;
-  io::Generation const checkpoint =
-      io::newest_generation(folder, {}, io::FileSystem::system(), nullptr, [&](io::Manifest const& manifest) {
-        Index recorded = 0;
-        if (auto const found = manifest.notes.find(detail::recorded_note); found != manifest.notes.end())
-          detail::NumberReader{found->second}(recorded);
-        return manifest.step < static_cast<std::uint64_t>(step) && recorded < step;
-      });
+  io::Generation const checkpoint = detail::checkpoint_before(folder, step);
   auto const go_to_it = [&] { (void)resume(trainer, checkpoint); };
   trainer.save = {};
   trainer.roll_back = [&](Index at_most) {
@@ -44,7 +60,9 @@ template <class Model, class Optimizer>
   go_to_it();
   if (monitor) monitor->record = {};
   while (trainer.state().step < step - 1) (void)trainer.step();
-  return trainer.look();
+  Replayed const result = trainer.look();
+  trainer.roll_back = {};  // it refers to what is here
+  return result;
 }
 
 }  // namespace aeth::train

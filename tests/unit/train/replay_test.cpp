@@ -50,7 +50,8 @@ TEST_CASE("replay: every event of a run, whatever became of it") {
 TEST_CASE("replay: a step without a checkpoint before it is refused") {
   TemporaryFolder const folder;
   WatchedRun run(test::normal_text(), test::stored_options());
-  CHECK_THROWS_AS(train::replay(run.trainer, folder.path, 3), IoError);
+  CHECK_THAT(message_of<IoError>([&] { (void)train::replay(run.trainer, folder.path, 3); }),
+             ContainsSubstring("replay: no checkpoint from before step 3 is left"));
   CHECK_THAT(message_of<UsageError>([&] { (void)train::replay(run.trainer, folder.path, 0); }),
              ContainsSubstring("replay: step is 0"));
 }
