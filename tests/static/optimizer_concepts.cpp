@@ -63,6 +63,11 @@ static_assert(Optimizer<AdamW, double>);
 static_assert(Optimizer<Sgd, float>);
 static_assert(Optimizer<Sgd, double>);
 static_assert(!Optimizer<archetype::Smallest, double>);
+static_assert(Optimizer<AdamW, float, bf16>);
+static_assert(Optimizer<Sgd, float, bf16>);
+static_assert(!Optimizer<AdamW, double, bf16>);
+static_assert(!Optimizer<AdamW, float, double>);
+static_assert(!Optimizer<archetype::Smallest, float, bf16>);
 static_assert(!Optimizer<AdamW, int>);
 static_assert(!Optimizer<int, float>);
 

@@ -39,7 +39,8 @@ struct Operands {
   typename P::Weight const* cw = nullptr;  ///< packed weights, read
   typename P::WideWeight* wide = nullptr;  ///< packed weights of the wider type, written
   typename P::WideWeight const* cwide = nullptr;
-  T scalar{};  ///< a scale
+  typename P::Moment* moment = nullptr;  ///< of the optimizer
+  T scalar{};                            ///< a scale
   double weight = 0;
   Index n = 0;
   Index const* first = nullptr;
@@ -193,7 +194,7 @@ concept SupportsCrossEntropy = requires(B& b, archetype::Operands<P>& o) {
 /// What optimizer steps need of flat buffers.
 template <class B, class P>
 concept SupportsUpdate = requires(B& b, archetype::Operands<P>& o) {
-  b.adamw(o.t, o.ct, o.t, o.t, o.n, o.constants);
+  b.adamw(o.t, o.ct, o.moment, o.moment, o.n, o.constants);
   { b.sum_of_squares(o.ct, o.n) } -> std::same_as<double>;
 };
 

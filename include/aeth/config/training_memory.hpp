@@ -125,7 +125,7 @@ struct ActivationBytes {
   return {.weights = weights * types.master,
           .packed = detail::packed_bytes(c, types),
           .gradients = weights * types.master,
-          .moments = weights * types.moments * types.master,
+          .moments = weights * types.moments * types.moment,
           .activations = activation_bytes(c, batch, types).held,
           .scratch = scratch.capacity() + threads * detail::thread_scratch(c, types, batch.length)};
 }

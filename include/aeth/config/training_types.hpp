@@ -7,7 +7,8 @@ namespace aeth {
 
 /// Bytes of one number in each of its roles; `training_types` knows those of a precision policy.
 struct TrainingTypes {
-  Index master = 4;  ///< weights as the optimizer sees them, gradients, moments
+  Index master = 4;  ///< weights as the optimizer sees them, gradients
+  Index moment = 4;  ///< one moment of the optimizer
   /// Both copies of the matrices that products read, and operands of products; with f8 those of head, MTP's projection
   /// and absorbed attention only.
   Index packed = 4;
@@ -24,6 +25,7 @@ template <class P>
 [[nodiscard]] constexpr TrainingTypes training_types() noexcept {
   constexpr Index packed = sizeof(typename P::WideWeight);
   return {.master = sizeof(typename P::Master),
+          .moment = sizeof(typename P::Moment),
           .packed = packed,
           .packed_group = packed == 2 ? 2 : 1,
           .activation = sizeof(typename P::Activation),

@@ -27,14 +27,15 @@ concept HasMoments = requires {
   requires O::moments == 1 || O::moments == 2;
 };
 
-template <class O, class T>
-concept HasUpdate = std::floating_point<T> &&
-    requires(O const& o, std::span<T> weights, std::span<T const> gradients, OptimizerState<T> const& state,
-             ParameterRange range, UpdateStep const& step) {
+/// For weights of type T and moments of type M.
+template <class O, class T, class M = T>
+concept HasUpdate = std::floating_point<T> && MomentType<M, T> &&
+    requires(O const& o, std::span<T> weights, std::span<T const> gradients,
+             OptimizerState<T, M> const& state, ParameterRange range, UpdateStep const& step) {
   o.update(weights, gradients, state, range, step);
 };
 
-template <class O, class T>
-concept Optimizer = HasOptions<O> && HasMoments<O> && HasUpdate<O, T>;
+template <class O, class T, class M = T>
+concept Optimizer = HasOptions<O> && HasMoments<O> && HasUpdate<O, T, M>;
 
 }  // namespace aeth::optim

@@ -24,9 +24,9 @@ class OnBackend {
 
   [[nodiscard]] Options const& options() const noexcept { return optimizer_.options(); }
 
-  template <std::floating_point T>
-    requires HasUpdate<O, T>
-  void update(std::span<T> weights, std::span<T const> gradients, OptimizerState<T> const& state,
+  template <std::floating_point T, MomentType<T> M>
+    requires HasUpdate<O, T, M>
+  void update(std::span<T> weights, std::span<T const> gradients, OptimizerState<T, M> const& state,
               ParameterRange range, UpdateStep const& step) const {
     Index const size = range.end - range.begin;
     if constexpr (std::is_same_v<O, AdamW>) {

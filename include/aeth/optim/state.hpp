@@ -6,16 +6,20 @@
 #include <span>
 
 #include "aeth/core/math.hpp"
+#include "aeth/numeric/precision.hpp"
 
 namespace aeth::optim {
 
 /// Step count and running means of a flat parameter buffer of n elements; views, the caller owns the memory
 /// and sets it to zero before the first step. Together with the weights this is all that a checkpoint has to
 /// keep.
-template <std::floating_point T>
+///
+/// types    T: weights and gradients; M: moments between steps. An update widens them to T and computes in T; what it
+///          stores is rounded to nearest even, once
+template <std::floating_point T, MomentType<T> M = T>
 struct OptimizerState {
-  std::span<T> first{};   ///< [n] mean of gradients, or momentum
-  std::span<T> second{};  ///< [n] mean of squared gradients; empty if the optimizer has one moment only
+  std::span<M> first{};   ///< [n] mean of gradients, or momentum
+  std::span<M> second{};  ///< [n] mean of squared gradients; empty if the optimizer has one moment only
   Index step = 0;         ///< updates applied so far
 };
 

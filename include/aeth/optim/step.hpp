@@ -24,10 +24,10 @@ struct StepReport {
 /// Throws unless the buffers have n elements each and the ranges ascend within them without overlap.
 ///
 /// errors   ShapeError
-template <std::floating_point T>
-void require_matching(Index n, Index gradients, OptimizerState<T> const& state, int moments,
+template <std::floating_point T, MomentType<T> M>
+void require_matching(Index n, Index gradients, OptimizerState<T, M> const& state, int moments,
                       std::span<ParameterRange const> ranges) {
-  auto const size = [](std::span<T> s) { return static_cast<Index>(s.size()); };
+  auto const size = [](std::span<M> s) { return static_cast<Index>(s.size()); };
   expect<ShapeError>(gradients == n, "optimizer step: ", gradients, " gradients for ", n, " weights");
   expect<ShapeError>(size(state.first) == n, "optimizer step: ", size(state.first), " first moments for ", n,
                      " weights");
@@ -47,9 +47,9 @@ void require_matching(Index n, Index gradients, OptimizerState<T> const& state, 
 /// changes if the norm is not finite. `norm` is of all gradients (of all ranks).
 ///
 /// errors   UsageError for a rate that is negative or not finite, ShapeError for buffers that do not match
-template <std::floating_point T, Optimizer<T> O>
+template <std::floating_point T, MomentType<T> M, Optimizer<T, M> O>
 StepReport apply_step(O const& optimizer, std::span<T> weights, std::span<T const> gradients,
-                      OptimizerState<T>& state, std::span<ParameterRange const> ranges, double rate,
+                      OptimizerState<T, M>& state, std::span<ParameterRange const> ranges, double rate,
                       double norm) {
   detail::require_not_negative("learning rate", rate);
   require_matching(static_cast<Index>(weights.size()), static_cast<Index>(gradients.size()), state,
@@ -64,9 +64,9 @@ StepReport apply_step(O const& optimizer, std::span<T> weights, std::span<T cons
 }
 
 /// The same with the norm computed here, on one thread.
-template <std::floating_point T, Optimizer<T> O>
+template <std::floating_point T, MomentType<T> M, Optimizer<T, M> O>
 StepReport apply_step(O const& optimizer, std::span<T> weights, std::span<T const> gradients,
-                      OptimizerState<T>& state, std::span<ParameterRange const> ranges, double rate) {
+                      OptimizerState<T, M>& state, std::span<ParameterRange const> ranges, double rate) {
   return apply_step(optimizer, weights, gradients, state, ranges, rate, global_norm(gradients));
 }
 

@@ -114,8 +114,8 @@ inline void expect_same_options(io::Metadata const& ours, io::Generation const& 
 /// The moment buffers of a trainer and their names in a checkpoint.
 template <class Model, class Optimizer>
 [[nodiscard]] auto moments(Trainer<Model, Optimizer>& trainer) {
-  using Moment = std::pair<char const*, VectorView<typename Model::Master>>;
-  std::vector<Moment> all{{first_moments, trainer.first_moments()}};
+  using Moments = std::pair<char const*, VectorView<typename Model::PrecisionPolicy::Moment>>;
+  std::vector<Moments> all{{first_moments, trainer.first_moments()}};
   if (Optimizer::moments > 1) all.push_back({second_moments, trainer.second_moments()});
   return all;
 }
@@ -134,7 +134,7 @@ template <class Model, class Optimizer>
 /// validation, if that was of this very step.
 template <class Model, class Optimizer>
 [[nodiscard]] io::GenerationContent checkpoint_content(Trainer<Model, Optimizer>& trainer) {
-  using T = typename Model::Master;
+  using Moment = typename Model::PrecisionPolicy::Moment;
   TrainerState const& state = trainer.state();
   io::GenerationContent content;
   content.step = static_cast<std::uint64_t>(state.step);
@@ -151,8 +151,8 @@ template <class Model, class Optimizer>
   add_config_notes(model.metadata, Model::config);
   io::GenerationFile optimizer{optimizer_file};
   for (auto const& [name, values] : detail::moments(trainer))
-    optimizer.tensors.push_back(io::tensor_entry<T>(name, {static_cast<std::uint64_t>(values.size)},
-                                                    {values.data, to_size(values.size)}));
+    optimizer.tensors.push_back(io::tensor_entry<Moment>(name, {static_cast<std::uint64_t>(values.size)},
+                                                         {values.data, to_size(values.size)}));
   content.files = {std::move(model), std::move(optimizer)};
   return content;
 }
@@ -193,8 +193,12 @@ std::vector<std::string> resume(Trainer<Model, Optimizer>& trainer, io::Generati
   auto const moments = detail::moments(trainer);
   for (auto const& [name, values] : moments) {
     io::TensorEntry const& tensor = detail::moment(checkpoint, name);
-    expect<IoError>(io::is_readable_as<typename Model::Master>(tensor.dtype), path, ": ", name,
-                    " is of a type that cannot be read; the file was written by another program");
+    // Not converted: a run that goes on from other moments is another run.
+    constexpr io::DType dtype = io::dtype_of<typename Model::PrecisionPolicy::Moment>;
+    expect<IoError>(tensor.dtype == dtype, path, '/', optimizer_file, ": ", name, " has type ",
+                    io::name_of(tensor.dtype), ", moments of precision ", Model::PrecisionPolicy::name,
+                    " are ", io::name_of(dtype),
+                    "; go on with the version of aeth that wrote it, or start a new run from its weights");
     expect<IoError>(tensor.shape == io::TensorShape{static_cast<std::uint64_t>(values.size)}, path, ": ",
                     name, " does not have the model's ", values.size,
                     " elements; the file was written by another program");

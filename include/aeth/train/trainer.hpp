@@ -60,7 +60,8 @@ struct TrainingData {
 template <class Model, class Optimizer = optim::AdamW>
 class Trainer {
   using T = typename Model::Master;
-  static_assert(optim::Optimizer<Optimizer, T>,
+  using Moment = typename Model::PrecisionPolicy::Moment;
+  static_assert(optim::Optimizer<Optimizer, T, Moment>,
                 "aeth: Trainer needs an optimizer as optim/concepts.hpp describes it");
 
  public:
@@ -161,9 +162,9 @@ class Trainer {
   [[nodiscard]] TrainerOptions const& options() const { return options_; }
   [[nodiscard]] Model& model() { return model_; }
   [[nodiscard]] Stepper<Model>& stepper() { return stepper_; }
-  [[nodiscard]] VectorView<T> first_moments() { return first_.view(); }
+  [[nodiscard]] VectorView<Moment> first_moments() { return first_.view(); }
   /// Empty for an optimizer with one moment.
-  [[nodiscard]] VectorView<T> second_moments() { return second_.view(); }
+  [[nodiscard]] VectorView<Moment> second_moments() { return second_.view(); }
   [[nodiscard]] Optimizer const& optimizer() const { return optimizer_; }
 
   /// Whether the data go on at a saved position. Errors: DataError as data::Loader::check().
@@ -193,8 +194,8 @@ class Trainer {
   }
 
   void update(Progress const& progress) {
-    auto const span = [](VectorView<T> v) { return std::span<T>(v.data, to_size(v.size)); };
-    optim::OptimizerState<T> state{span(first_.view()), span(second_.view()), state_.step};
+    auto const span = [](auto v) { return std::span(v.data, to_size(v.size)); };
+    optim::OptimizerState<T, Moment> state{span(first_.view()), span(second_.view()), state_.step};
     optim::apply_step(optim::OnBackend(optimizer_, model_.backend()), span(model_.weights()),
                       std::span<T const>(span(model_.gradients())), state,
                       std::span<optim::ParameterRange const>(ranges_), progress.rate, progress.gradient_norm);
@@ -259,7 +260,7 @@ class Trainer {
   data::ValidationRows validation_;
   double bits_per_nat_byte_;  ///< bits per byte for a loss of 1 nat per token
   RunSchedule schedule_;
-  Buffer<T> first_, second_;
+  Buffer<Moment> first_, second_;
   std::vector<optim::ParameterRange> ranges_;
   TrainerState state_;
   data::Batch batch_;

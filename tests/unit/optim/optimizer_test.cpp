@@ -12,8 +12,10 @@
 #include "aeth/optim/sgd.hpp"
 #include "aeth/optim/step.hpp"
 #include "support/catch.hpp"
+#include "support/simd_levels.hpp"
 
 using namespace aeth::optim;
+using aeth::bf16;
 using aeth::Index;
 using aeth::ShapeError;
 using aeth::UsageError;
@@ -29,17 +31,18 @@ std::vector<T> random_values(std::size_t n, std::uint64_t item, double scale) {
 }
 
 /// A flat buffer with its state; gradients of step t come from stream t.
-template <class T>
+template <class T, class M = T>
 struct Problem {
   explicit Problem(std::size_t n) : weights(random_values<T>(n, 0, 1.0)), first(n), second(n) {
     state = {.first = first, .second = second, .step = 0};
   }
-  std::vector<T> weights, first, second;
-  OptimizerState<T> state;
+  std::vector<T> weights;
+  std::vector<M> first, second;
+  OptimizerState<T, M> state;
 };
 
-template <class T, class O>
-StepReport step(O const& optimizer, Problem<T>& problem, std::vector<T> const& gradients,
+template <class T, class M, class O>
+StepReport step(O const& optimizer, Problem<T, M>& problem, std::vector<T> const& gradients,
                 std::vector<ParameterRange> const& ranges, double rate) {
   return apply_step(optimizer, std::span<T>(problem.weights), std::span<T const>(gradients), problem.state,
                     std::span<ParameterRange const>(ranges), rate);
@@ -151,19 +154,22 @@ TEST_CASE("splitting ranges does not change a bit") {
   CHECK(same_bits(whole.second, split.second));
 }
 
-TEMPLATE_TEST_CASE("on a backend an optimizer computes the same bits", "", AdamW, Sgd) {
+TEMPLATE_TEST_CASE("on a backend an optimizer computes the same bits", "", (std::pair<AdamW, float>),
+                   (std::pair<AdamW, bf16>), (std::pair<Sgd, float>), (std::pair<Sgd, bf16>)) {
+  using Moment = typename TestType::second_type;
   std::size_t const size = 40'003;
-  TestType const optimizer;
-  for (auto const level : {aeth::SimdLevel::scalar, aeth::best_simd_level()})
+  typename TestType::first_type const optimizer;
+  for (auto const level : aeth::test::simd_levels())
     for (int const threads : {1, 3}) {
       aeth::Cpu cpu(threads, level);
       OnBackend const on_backend(optimizer, cpu);
-      static_assert(Optimizer<std::remove_const_t<decltype(on_backend)>, float>);
-      Problem<float> plain(size), parallel(size);
+      static_assert(Optimizer<std::remove_const_t<decltype(on_backend)>, float, Moment>);
+      Problem<float, Moment> plain(size), parallel(size);
       std::vector<ParameterRange> const ranges{
           {0, 17'001, true}, {17'001, 17'003, false}, {17'003, 40'003, true}};
       for (std::uint64_t t = 1; t <= 3; ++t) {
-        auto const gradients = random_values<float>(size, t, 1.0);
+        auto gradients = random_values<float>(size, t, 1.0);
+        for (std::size_t i = 0; i < size; i += 7) gradients[i] *= 1e-18f;  // squares that are subnormal
         step(optimizer, plain, gradients, ranges, 1e-2);
         step(on_backend, parallel, gradients, ranges, 1e-2);
       }
@@ -171,6 +177,71 @@ TEMPLATE_TEST_CASE("on a backend an optimizer computes the same bits", "", AdamW
       CHECK(same_bits(plain.first, parallel.first));
       CHECK(same_bits(plain.second, parallel.second));
     }
+}
+
+TEMPLATE_TEST_CASE("moments in BF16 are rounded when they are stored, after the weight has seen them", "",
+                   AdamW, Sgd) {
+  TestType const optimizer;
+  Problem<float, bf16> narrow(n);
+  Problem<float> wide(n);
+  std::vector<ParameterRange> const ranges{{0, 2000, true}, {2000, 5000, false}};
+  for (std::uint64_t t = 1; t <= 5; ++t) {
+    auto const gradients = random_values<float>(n, t, t % 2 == 0 ? 1.0 : 1e-3);
+    for (std::size_t i = 0; i < n; ++i) {
+      wide.first[i] = static_cast<float>(narrow.first[i]);
+      wide.second[i] = static_cast<float>(narrow.second[i]);
+    }
+    step(optimizer, narrow, gradients, ranges, 1e-2);
+    step(optimizer, wide, gradients, ranges, 1e-2);
+    REQUIRE(same_bits(narrow.weights, wide.weights));
+    for (std::size_t i = 0; i < n; ++i) {
+      REQUIRE(narrow.first[i] == bf16(wide.first[i]));
+      REQUIRE(narrow.second[i] == bf16(wide.second[i]));
+    }
+  }
+}
+
+TEST_CASE("moments in BF16 decay until they are subnormal, and stall near their mean only") {
+  // 0.95 v is 6 to 13 units in the last place below v, so rounding moves every v; 0.999 v rounds to v.
+  AdamWFactors<float> const k = adamw_factors<float>({}, {.number = 1000}, false);
+  AdamWFactors<float> const slow = adamw_factors<float>({.beta2 = 0.999}, {.number = 1000}, false);
+  for (std::uint32_t bits = 0x80; bits < 0x7F80; ++bits) {
+    float weight = 0;
+    bf16 start, m, v;
+    start.bits = static_cast<std::uint16_t>(bits);
+    m = v = start;
+    adamw_element(weight, 0.0f, m, v, k);
+    REQUIRE(m.bits < start.bits);
+    REQUIRE(v.bits < start.bits);
+    m = v = start;
+    adamw_element(weight, 0.0f, m, v, slow);
+    REQUIRE(v == start);
+  }
+  // Under one gradient for ever, m and v stop where a step is below half a unit: 2^-8 / 0.1 and 2^-8 / 0.05 at most.
+  // Under random gradients rounding errors cancel: the mean of v stays.
+  float farthest_first = 0, farthest_second = 0;
+  double narrow_sum = 0, wide_sum = 0;
+  for (std::uint64_t item = 0; item < 200; ++item) {
+    aeth::Random random(11, aeth::RandomUse::test, item);
+    float const gradient = static_cast<float>(std::exp(random.normal()));
+    float weight = 0, wide_m = 0, wide_v = 0;
+    bf16 m, v;
+    for (int t = 0; t < 1000; ++t) adamw_element(weight, gradient, m, v, k);
+    farthest_first = std::max(farthest_first, std::fabs(static_cast<float>(m) / gradient - 1));
+    farthest_second = std::max(farthest_second, std::fabs(static_cast<float>(v) / (gradient * gradient) - 1));
+    m = v = bf16();
+    for (int t = 0; t < 2000; ++t) {
+      float const g = gradient * static_cast<float>(random.normal());
+      adamw_element(weight, g, m, v, k);
+      adamw_element(weight, g, wide_m, wide_v, k);
+      narrow_sum += static_cast<double>(static_cast<float>(v) / (gradient * gradient));
+      wide_sum += static_cast<double>(wide_v / (gradient * gradient));
+    }
+  }
+  UNSCOPED_INFO(farthest_first << ' ' << farthest_second << ' ' << narrow_sum / wide_sum);
+  CHECK(farthest_first < 1.01f / 25.6f);
+  CHECK(farthest_second < 1.01f / 12.8f);
+  CHECK(std::fabs(narrow_sum / wide_sum - 1) < 1e-3);
 }
 
 TEST_CASE("bias corrections agree with the closed form") {

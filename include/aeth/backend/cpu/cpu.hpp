@@ -258,9 +258,9 @@ class Cpu {
   template <class T>
   void cross_entropy(MatrixView<T> logits, std::int32_t const* targets, T scale, T* loss);
 
-  /// One AdamW update of `size` elements of flat buffers.
-  template <class T>
-  void adamw(T* weight, T const* gradient, T* first, T* second, Index size,
+  /// One AdamW update of `size` elements of flat buffers; moments of T or BF16.
+  template <class T, class M>
+  void adamw(T* weight, T const* gradient, M* first, M* second, Index size,
              AdamWConstants<T> const& constants);
 
   /// Σ x² in double, in the order of `backend/sum_of_squares.hpp`.

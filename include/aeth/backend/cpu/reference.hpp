@@ -358,8 +358,8 @@ class CpuReference : private detail::ReferenceMath {
     }
   }
 
-  template <class T>
-  void adamw(T* weight, T const* gradient, T* first, T* second, Index size, AdamWConstants<T> const& c) {
+  template <class T, class M>
+  void adamw(T* weight, T const* gradient, M* first, M* second, Index size, AdamWConstants<T> const& c) {
     for (Index i = 0; i < size; ++i) {
       double const g = wide(gradient[i]) * wide(c.gradient_scale);
       double const m = wide(c.beta1) * wide(first[i]) + wide(c.one_minus_beta1) * g;

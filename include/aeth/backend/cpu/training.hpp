@@ -31,8 +31,8 @@ void Cpu::cross_entropy(MatrixView<T> logits, std::int32_t const* targets, T sca
   });
 }
 
-template <class T>
-void Cpu::adamw(T* weight, T const* gradient, T* first, T* second, Index size,
+template <class T, class M>
+void Cpu::adamw(T* weight, T const* gradient, M* first, M* second, Index size,
                 AdamWConstants<T> const& constants) {
   constexpr Index chunk = 16384;
   parallel(ceil_div(size, chunk), [&](Index i, int) {

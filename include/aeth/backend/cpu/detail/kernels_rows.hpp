@@ -340,8 +340,8 @@ inline void softmax_backward_row(X* w, X* ds, T const* p, T inverse_sum, T const
 }
 
 /// One AdamW step on a contiguous range: `optim::adamw_element`, sixteen at a time and bit for bit.
-template <class L, class T = typename L::Scalar>
-inline void adamw(T* weight, T const* gradient, T* first, T* second, Index size, AdamWConstants<T> const& k) {
+template <class L, class M, class T = typename L::Scalar>
+inline void adamw(T* weight, T const* gradient, M* first, M* second, Index size, AdamWConstants<T> const& k) {
   for_lanes(size, [=](Index i, Index n) {
     L const g = load_lanes<L>(gradient + i, n) * L::set(k.gradient_scale);
     L const m = fma(L::set(k.beta1), load_lanes<L>(first + i, n), L::set(k.one_minus_beta1) * g);
