@@ -45,8 +45,10 @@ void fill(B& backend, T* to, Index size, F const& f) {
 /// shapes   x [rows, cols], without gaps between rows
 /// types    T for all products; ‖G‖ in double
 /// errors   ShapeError if rows of x have gaps
-/// cost     with s = min(rows, cols), l = max(rows, cols): 5 · (4·s²·l + 2·s³) operations; room for about
-///          2·s·l + 3·s² numbers is taken from `scratch` and given back. The same bits on any number of threads
+/// cost     with s = min(rows, cols), l = max(rows, cols): 5 · (4·s²·l + 2·s³) operations; room for at most
+///          about 2·s·l + 2·s² numbers is taken from `scratch` and given back. The same bits on any number of threads.
+///          The 351 matrices of presets::mini that Muon would have: 0.65 s on two threads of Zen 4, 60 GFLOP/s, beside a
+///          step of 16 x 256 tokens in BF16 that takes 4.3 s with AdamW
 template <HasParallel B, std::floating_point T>
 void orthogonalize(B& backend, MatrixView<T> x, Arena& scratch) {
   expect<ShapeError>(x.stride == x.cols, "orthogonalize: rows of ", x.cols, " elements lie ", x.stride,
@@ -56,11 +58,12 @@ void orthogonalize(B& backend, MatrixView<T> x, Arena& scratch) {
   Index const size = x.rows * x.cols, side = min(x.rows, x.cols);
   MatrixView<T> from = x, to = scratch.matrix<T>(x.rows, x.cols);
   auto const gram = scratch.matrix<T>(side, side), polynomial = scratch.matrix<T>(side, side);
-  T* const packed = scratch.take<T>(B::template packed_size<T>(side, max(side, tall ? side : x.cols)));
+  T* const packed = scratch.take<T>(B::template packed_size<T>(side, tall ? side : x.cols));
 
   double const norm = std::sqrt(backend.sum_of_squares(x.data, size));
-  T const scale = static_cast<T>(1.0 / (norm + newton_schulz_epsilon));
-  detail::fill(backend, x.data, size, [=](Index i) { return x.data[i] * scale; });
+  double const scale = 1.0 / (norm + newton_schulz_epsilon);  // may be below the smallest T
+  detail::fill(backend, x.data, size,
+               [=](Index i) { return static_cast<T>(static_cast<double>(x.data[i]) * scale); });
 
   constexpr T a = T(newton_schulz_a), b = T(newton_schulz_b), c = T(newton_schulz_c);
   for (int step = 0; step < newton_schulz_steps; ++step) {
