@@ -40,7 +40,8 @@ struct LeanBf16 : Bf16 {
 /// What a number of steps leaves behind.
 template <class Model>
 struct Outcome {
-  std::vector<typename Model::Master> weights, first, second;
+  std::vector<typename Model::Master> weights;
+  std::vector<typename Model::PrecisionPolicy::Moment> first, second;
   std::vector<typename Model::Exact> biases;
   std::vector<double> reported;  ///< per step: losses, gradient norm and the largest share of an expert
 };

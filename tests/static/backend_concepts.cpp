@@ -122,4 +122,19 @@ struct NarrowResidual : Bf16 {
 };
 static_assert(!Precision<NarrowResidual>);
 
+// moments are as wide as the weights, or BF16 beside FP32
+struct NarrowMoments : Fp32 {
+  using Moment = bf16;
+};
+struct WideMoments : Fp32 {
+  using Moment = double;
+};
+struct NarrowMomentsOfDoubles : Fp64 {
+  using Moment = bf16;
+};
+static_assert(Precision<NarrowMoments> && Backend<Cpu, NarrowMoments> &&
+              Backend<CpuReference, NarrowMoments>);
+static_assert(!Precision<WideMoments>);
+static_assert(!Precision<NarrowMomentsOfDoubles>);
+
 }  // namespace aeth

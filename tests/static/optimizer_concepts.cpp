@@ -1,7 +1,6 @@
 // What is an optimizer and what is not. Compiling is passing.
 #include <type_traits>
 
-#include "aeth/numeric/bf16.hpp"
 #include "aeth/optim/adamw.hpp"
 #include "aeth/optim/concepts.hpp"
 #include "aeth/optim/sgd.hpp"
@@ -63,9 +62,11 @@ static_assert(Optimizer<AdamW, float>);
 static_assert(Optimizer<AdamW, double>);
 static_assert(Optimizer<Sgd, float>);
 static_assert(Optimizer<Sgd, double>);
+static_assert(!Optimizer<archetype::Smallest, double>);
 static_assert(Optimizer<AdamW, float, bf16>);
 static_assert(Optimizer<Sgd, float, bf16>);
-static_assert(!Optimizer<archetype::Smallest, double>);
+static_assert(!Optimizer<AdamW, double, bf16>);
+static_assert(!Optimizer<AdamW, float, double>);
 static_assert(!Optimizer<archetype::Smallest, float, bf16>);
 static_assert(!Optimizer<AdamW, int>);
 static_assert(!Optimizer<int, float>);

@@ -40,7 +40,8 @@ struct Operands {
   typename P::Weight const* cw = nullptr;  ///< packed weights, read
   typename P::WideWeight* wide = nullptr;  ///< packed weights of the wider type, written
   typename P::WideWeight const* cwide = nullptr;
-  T scalar{};  ///< a scale
+  typename P::Moment* moment = nullptr;  ///< of the optimizer
+  T scalar{};                            ///< a scale
   double weight = 0;
   Index n = 0;
   Index const* first = nullptr;

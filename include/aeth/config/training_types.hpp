@@ -8,7 +8,7 @@ namespace aeth {
 /// Bytes of one number in each of its roles; `training_types` knows those of a precision policy.
 struct TrainingTypes {
   Index master = 4;  ///< weights as the optimizer sees them, gradients
-  Index moment = 4;
+  Index moment = 4;  ///< one moment of the optimizer
   /// Both copies of the matrices that products read, and operands of products; with f8 those of head, MTP's projection
   /// and absorbed attention only.
   Index packed = 4;

@@ -14,7 +14,7 @@ namespace aeth {
 struct Fp32 {
   static constexpr std::string_view name = "fp32";
   using Master = float;  ///< weights as the optimizer sees them, gradients
-  using Moment = float;  ///< what an optimizer keeps of past gradients; updates are computed in Master
+  using Moment = float;  ///< the optimizer's running means, between steps
   using Weight = float;  ///< weights as matrix products see them
   using WideWeight =
       float;  ///< the same for the output head, MTP's projection and the absorbed form of attention
@@ -59,7 +59,7 @@ struct Bf16 {
 
 /// Products of the linear layers in attention, feed-forward layers and experts take operands of E4M3 with a scale per
 /// tile, forward and backward; their results, and all else of Bf16, stay BF16 or FP32: attention, the output head, MTP's
-/// projection, embedding, router, norms. What a product does exactly is said in backend/cpu/matmul_f8.hpp. Between forward
+/// projection, embedding, router, norms. The optimizer's moments are BF16 between steps (optim/adamw.hpp). What a product does exactly is said in backend/cpu/matmul_f8.hpp. Between forward
 /// and backward SwiGLU's inputs are E4M3 with a scale per tile of a row; what backward can compute again is not kept; the
 /// output of attention is kept in BF16, where DeepSeek has a format of 12 bits.
 ///
@@ -87,9 +87,15 @@ template <class T>
 concept OperandType = StorageType<T> || std::same_as<T, e4m3>;
 
 template <class P>
-concept HasStorageTypes =
-    StorageType<typename P::Master> && StorageType<typename P::Moment> && OperandType<typename P::Weight> &&
+concept HasStorageTypes = StorageType<typename P::Master> && OperandType<typename P::Weight> &&
     StorageType<typename P::WideWeight> && StorageType<typename P::Activation>;
+
+/// Moments are of the weights' type, or BF16 for weights of single precision.
+template <class M, class T>
+concept MomentType = std::same_as<M, T> ||(std::same_as<M, bf16>&& std::same_as<T, float>);
+
+template <class P>
+concept HasMoment = MomentType<typename P::Moment, typename P::Master>;
 
 template <class P>
 concept HasKept = std::same_as<typename P::Kept, typename P::Activation> ||
@@ -108,6 +114,6 @@ concept HasName = requires {
 
 /// A precision policy: all roles named, the accumulator as wide as the master weights.
 template <class P>
-concept Precision = HasName<P> && HasStorageTypes<P> && HasAccumulator<P> && HasKept<P>;
+concept Precision = HasName<P> && HasStorageTypes<P> && HasAccumulator<P> && HasMoment<P> && HasKept<P>;
 
 }  // namespace aeth

@@ -3,8 +3,12 @@
 ///   m ← β1·m + (1 - β1)·g,   v ← β2·v + (1 - β2)·g²
 ///   w ← w - η·λ·w - η · m/(1 - β1^t) / ( sqrt(v/(1 - β2^t)) + ε )
 ///
+/// Moments may be BF16 between steps, as DeepSeek-V3 has them. A step widens them, computes m, v and w in single
+/// precision, and rounds m and v when it stores them: w sees the new moments before they are rounded, the next step
+/// after. So nothing beside weights and stored moments is needed to go on exactly.
+///
 /// source   Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2; constants: DeepSeek-V3,
-///          arXiv:2412.19437, §4.2
+///          arXiv:2412.19437, §4.2; moments in BF16: §3.3.3
 #pragma once
 
 #include <cmath>
@@ -78,7 +82,7 @@ template <std::floating_point T>
 
 /// The update of one element: the definition that vector kernels must match bit for bit. Every sum of a
 /// product is an explicit fused multiply-add, so that no compiler can choose.
-template <std::floating_point T, class M>
+template <std::floating_point T, MomentType<T> M>
 inline void adamw_element(T& weight, T gradient, M& first, M& second, AdamWFactors<T> const& k) noexcept {
   T const g = gradient * k.gradient_scale;
   T const m = std::fma(k.beta1, static_cast<T>(first), k.one_minus_beta1 * g);
@@ -104,7 +108,7 @@ class AdamW {
   /// Overwrites weights and both moments in the range; all buffers have n elements, the range lies within.
   /// Ranges may be split anywhere and updated in any order or in parallel: elements do not depend on one
   /// another.
-  template <std::floating_point T, class M>
+  template <std::floating_point T, MomentType<T> M>
   void update(std::span<T> weights, std::span<T const> gradients, OptimizerState<T, M> const& state,
               ParameterRange range, UpdateStep const& step) const noexcept {
     auto const k = adamw_factors<T>(options_, step, range.decay);

@@ -27,9 +27,9 @@ concept HasMoments = requires {
   requires O::moments == 1 || O::moments == 2;
 };
 
-/// Of weights in T with moments in M.
+/// For weights of type T and moments of type M.
 template <class O, class T, class M = T>
-concept HasUpdate = std::floating_point<T> &&
+concept HasUpdate = std::floating_point<T> && MomentType<M, T> &&
     requires(O const& o, std::span<T> weights, std::span<T const> gradients,
              OptimizerState<T, M> const& state, ParameterRange range, UpdateStep const& step) {
   o.update(weights, gradients, state, range, step);

@@ -24,7 +24,7 @@ class OnBackend {
 
   [[nodiscard]] Options const& options() const noexcept { return optimizer_.options(); }
 
-  template <std::floating_point T, class M>
+  template <std::floating_point T, MomentType<T> M>
     requires HasUpdate<O, T, M>
   void update(std::span<T> weights, std::span<T const> gradients, OptimizerState<T, M> const& state,
               ParameterRange range, UpdateStep const& step) const {

@@ -60,13 +60,13 @@ template <std::floating_point T>
   };
 }
 
-/// The update of one element: the definition that vector kernels must match bit for bit.
-template <std::floating_point T, class M>
+/// The update of one element. The weight sees the new momentum before it is rounded to M.
+template <std::floating_point T, MomentType<T> M>
 inline void sgd_element(T& weight, T gradient, M& momentum, SgdFactors<T> const& k) noexcept {
-  T const m = std::fma(gradient, k.gradient_scale, k.momentum * static_cast<T>(momentum));
-  T const direction = k.nesterov ? std::fma(gradient, k.gradient_scale, k.momentum * m) : m;
+  T const b = std::fma(gradient, k.gradient_scale, k.momentum * static_cast<T>(momentum));
+  T const direction = k.nesterov ? std::fma(gradient, k.gradient_scale, k.momentum * b) : b;
+  momentum = static_cast<M>(b);
   weight = std::fma(k.minus_rate, direction, std::fma(k.minus_decay, weight, weight));
-  momentum = static_cast<M>(m);
 }
 
 /// The optimizer: options and the loop over a range. Uses the first moment of the state only.
@@ -81,7 +81,7 @@ class Sgd {
   [[nodiscard]] Options const& options() const noexcept { return options_; }
 
   /// Overwrites weights and momentum in the range; ranges may be split anywhere.
-  template <std::floating_point T, class M>
+  template <std::floating_point T, MomentType<T> M>
   void update(std::span<T> weights, std::span<T const> gradients, OptimizerState<T, M> const& state,
               ParameterRange range, UpdateStep const& step) const noexcept {
     auto const k = sgd_factors<T>(options_, step, range.decay);

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "aeth/core/math.hpp"
+#include "aeth/numeric/precision.hpp"
 
 namespace aeth::optim {
 
@@ -13,9 +14,9 @@ namespace aeth::optim {
 /// and sets it to zero before the first step. Together with the weights this is all that a checkpoint has to
 /// keep.
 ///
-/// M   what moments are stored in: T, or bf16. An update is computed in T from the stored moments and uses the new ones
-///     before they are rounded, so that it is as exact as the stored past; a resumed run continues from the same numbers.
-template <std::floating_point T, class M = T>
+/// types    T: weights and gradients; M: moments between steps. An update widens them to T and computes in T; what it
+///          stores is rounded to nearest even, once
+template <std::floating_point T, MomentType<T> M = T>
 struct OptimizerState {
   std::span<M> first{};   ///< [n] mean of gradients, or momentum
   std::span<M> second{};  ///< [n] mean of squared gradients; empty if the optimizer has one moment only

@@ -24,7 +24,7 @@ struct StepReport {
 /// Throws unless the buffers have n elements each and the ranges ascend within them without overlap.
 ///
 /// errors   ShapeError
-template <std::floating_point T, class M>
+template <std::floating_point T, MomentType<T> M>
 void require_matching(Index n, Index gradients, OptimizerState<T, M> const& state, int moments,
                       std::span<ParameterRange const> ranges) {
   auto const size = [](std::span<M> s) { return static_cast<Index>(s.size()); };
@@ -47,7 +47,7 @@ void require_matching(Index n, Index gradients, OptimizerState<T, M> const& stat
 /// changes if the norm is not finite. `norm` is of all gradients (of all ranks).
 ///
 /// errors   UsageError for a rate that is negative or not finite, ShapeError for buffers that do not match
-template <std::floating_point T, class M, Optimizer<T, M> O>
+template <std::floating_point T, MomentType<T> M, Optimizer<T, M> O>
 StepReport apply_step(O const& optimizer, std::span<T> weights, std::span<T const> gradients,
                       OptimizerState<T, M>& state, std::span<ParameterRange const> ranges, double rate,
                       double norm) {
@@ -64,7 +64,7 @@ StepReport apply_step(O const& optimizer, std::span<T> weights, std::span<T cons
 }
 
 /// The same with the norm computed here, on one thread.
-template <std::floating_point T, class M, Optimizer<T, M> O>
+template <std::floating_point T, MomentType<T> M, Optimizer<T, M> O>
 StepReport apply_step(O const& optimizer, std::span<T> weights, std::span<T const> gradients,
                       OptimizerState<T, M>& state, std::span<ParameterRange const> ranges, double rate) {
   return apply_step(optimizer, weights, gradients, state, ranges, rate, global_norm(gradients));

@@ -115,8 +115,8 @@ inline void expect_same_options(io::Metadata const& ours, io::Generation const& 
 /// The moment buffers of a trainer and their names in a checkpoint.
 template <class Model, class Optimizer>
 [[nodiscard]] auto moments(Trainer<Model, Optimizer>& trainer) {
-  using Moment = typename Model::PrecisionPolicy::Moment;
-  std::vector<std::pair<char const*, VectorView<Moment>>> all{{first_moments, trainer.first_moments()}};
+  using Moments = std::pair<char const*, VectorView<typename Model::PrecisionPolicy::Moment>>;
+  std::vector<Moments> all{{first_moments, trainer.first_moments()}};
   if (Optimizer::moments > 1) all.push_back({second_moments, trainer.second_moments()});
   return all;
 }
@@ -202,9 +202,12 @@ std::vector<std::string> resume(Trainer<Model, Optimizer>& trainer, io::Generati
   auto const moments = detail::moments(trainer);
   for (auto const& [name, values] : moments) {
     io::TensorEntry const& tensor = detail::moment(checkpoint, name);
-    expect<IoError>(io::is_readable_as<typename Model::PrecisionPolicy::Moment>(tensor.dtype), path, ": ",
-                    name, " is in ", io::name_of(tensor.dtype),
-                    ", this run's moments are not; the file was written by another program or version");
+    // Not converted: a run that goes on from other moments is another run.
+    constexpr io::DType dtype = io::dtype_of<typename Model::PrecisionPolicy::Moment>;
+    expect<IoError>(tensor.dtype == dtype, path, '/', optimizer_file, ": ", name, " has type ",
+                    io::name_of(tensor.dtype), ", moments of precision ", Model::PrecisionPolicy::name,
+                    " are ", io::name_of(dtype),
+                    "; go on with the version of aeth that wrote it, or start a new run from its weights");
     expect<IoError>(tensor.shape == io::TensorShape{static_cast<std::uint64_t>(values.size)}, path, ": ",
                     name, " does not have the model's ", values.size,
                     " elements; the file was written by another program");

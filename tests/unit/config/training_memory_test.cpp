@@ -94,4 +94,6 @@ TEST_CASE("predicted training memory follows batch and types", "[config]") {
   STATIC_REQUIRE(lean.activations < narrow.activations);
   STATIC_REQUIRE(f8.activations < lean.activations);
   STATIC_REQUIRE(f8.packed < narrow.packed);
+  STATIC_REQUIRE(narrow.moments == 8 * trainable_parameters(presets::mini));
+  STATIC_REQUIRE(f8.moments == 4 * trainable_parameters(presets::mini));
 }

@@ -211,10 +211,64 @@ TEST_CASE("training: notes and moments that make no sense are refused before any
         auto& t = c.files[1].tensors[1];
         t = io::tensor_entry<std::int32_t>(t.name, t.shape, {whole_numbers.data(), whole_numbers.size()});
       }),
-      ContainsSubstring("optimizer.second is of a type that cannot be read"));
+      ContainsSubstring(
+          "optimizer.safetensors: optimizer.second has type I32, moments of precision fp32 are F32"));
   // Another version of the library is no reason to refuse, but one to tell.
   CHECK_THAT(resumed_with([](auto& c) { c.notes["version"] = "0.0.9"; }),
              ContainsSubstring("made by version 0.0.9 of aeth"));
+}
+
+TEST_CASE(
+    "training: moments in BF16 are saved as they are and resumed exactly; those of another type are "
+    "refused") {
+  SmallText const text = small_text(1);
+  using NarrowModel = Model<presets::tiny, Fp8>;
+  struct Run {
+    Cpu cpu;
+    NarrowModel model;
+    train::Trainer<NarrowModel> trainer;
+    Run(SmallText const& text, int threads)
+        : cpu(threads),
+          model(cpu),
+          trainer((model.initialize(4), model), {text.training, text.validation, text.validation_bytes, 0},
+                  options()) {}
+    void steps(int count) {
+      for (int i = 0; i < count; ++i) (void)trainer.step();
+    }
+    std::string moments() {
+      std::string bytes;
+      for (auto const view : {trainer.first_moments(), trainer.second_moments()})
+        for (bf16 const m : view) bytes += {static_cast<char>(m.bits & 0xFF), static_cast<char>(m.bits >> 8)};
+      return bytes;
+    }
+  };
+  auto const weights = [](Run& run) {
+    return std::vector<float>(run.model.weights().begin(), run.model.weights().end());
+  };
+  TemporaryFolder const folder;
+  io::GenerationWriter writer(folder.path);
+  Run whole(text, 1), second(text, 3);
+  whole.steps(4);
+  io::GenerationContent content = train::checkpoint_content(whole.trainer);
+  for (io::TensorEntry const& tensor : content.files[1].tensors) CHECK(tensor.dtype == io::DType::bf16);
+  writer.write(content);
+  CHECK(train::resume(second.trainer, writer.newest()).empty());
+  CHECK(second.moments() == whole.moments());
+
+  // As an earlier version of the library kept them.
+  std::vector<float> const wide(to_size(whole.model.weights().size));
+  for (auto& tensor : content.files[1].tensors)
+    tensor = io::tensor_entry<float>(tensor.name, tensor.shape, {wide.data(), wide.size()});
+  content.step += 1;
+  writer.write(content);
+  CHECK_THAT(message_of<IoError>([&] { (void)train::resume(second.trainer, writer.newest()); }),
+             ContainsSubstring("optimizer.first has type F32, moments of precision fp8 are BF16"));
+  CHECK(second.moments() == whole.moments());
+
+  whole.steps(4);
+  second.steps(4);
+  CHECK(same(weights(second), weights(whole)));
+  CHECK(second.moments() == whole.moments());
 }
 
 TEST_CASE("row 46: runs longer than 2^31 steps are saved and resumed") {

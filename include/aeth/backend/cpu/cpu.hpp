@@ -262,7 +262,7 @@ class Cpu {
   template <class T>
   void cross_entropy(MatrixView<T> logits, std::int32_t const* targets, T scale, T* loss);
 
-  /// One AdamW update of `size` elements of flat buffers.
+  /// One AdamW update of `size` elements of flat buffers; moments of T or BF16.
   template <class T, class M>
   void adamw(T* weight, T const* gradient, M* first, M* second, Index size,
              AdamWConstants<T> const& constants);
