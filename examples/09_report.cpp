@@ -33,7 +33,8 @@ ExitCode report(Arguments const& a) {
   std::string const events = a.tensorboard + "/events.out.tfevents.0.aeth";
   double const now =
       std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-  io::write_file_atomic(events, train::tensorboard_events(run.metrics, now - run.cost.seconds));
+  io::write_file_atomic(
+      events, train::tensorboard_events(run.metrics, run.speed.find("seconds"), now - run.cost.seconds));
   std::cout << "wrote " << events << '\n';
   return ExitCode::ok;
 }

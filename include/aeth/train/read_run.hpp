@@ -61,9 +61,9 @@ namespace aeth::train {
   }
 }
 
-/// The files of a run's folder, all of them optional but the first: metrics.csv, load.csv, bias.csv, health.csv (see
+/// The files of a run's folder, all of them optional but the first: metrics.csv, speed.csv, load.csv, bias.csv, health.csv (see
 /// RunRecord), events.jsonl, and run.json with title, tokens_per_step, flops_per_token. A run that goes on or was killed can
-/// be read too. Its time is the last of the column `seconds` of metrics.csv.
+/// be read too.
 ///
 /// errors   IoError for a folder without metrics, and what cannot be read
 [[nodiscard, gnu::cold]] inline RunRecord read_run(std::string const& folder) {
@@ -80,14 +80,14 @@ namespace aeth::train {
     char const* name;
     StepTable* to;
   };
-  for (Table const& table :
-       {Table{"load.csv", &run.load}, Table{"bias.csv", &run.bias}, Table{"health.csv", &run.health}}) {
+  for (Table const& table : {Table{"speed.csv", &run.speed}, Table{"load.csv", &run.load},
+                             Table{"bias.csv", &run.bias}, Table{"health.csv", &run.health}}) {
     csv = content(table.name, path);
     *table.to = parse_step_table(csv, path);
   }
   csv = content("events.jsonl", path);
   run.events = parse_events(csv, path);
-  auto const* const seconds = run.metrics.find("seconds");
+  auto const* const seconds = run.speed.find("seconds");
   if (seconds && !seconds->empty() && std::isfinite(seconds->back())) run.cost.seconds = seconds->back();
   csv = content("run.json", path);
   if (csv.empty()) return run;

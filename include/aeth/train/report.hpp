@@ -47,6 +47,43 @@ class ReportWriter {
                 "</main>\n</body>\n</html>\n");
   }
 
+  /// Losses over the steps; empty if there are none.
+  [[nodiscard]] std::string loss_figure() const {
+    Series raw = series(run_.metrics, "loss", "");
+    raw.colour = 0;
+    raw.faint = true;
+    Series main = smoothed(series(run_.metrics, "loss", "next token"), 50.0);
+    Series mtp = smoothed(series(run_.metrics, "mtp_loss", "multi-token prediction"), 50.0);
+    main.colour = 0;
+    mtp.colour = 1;
+    mtp.dashed = true;
+    if (!mtp.y.empty() && *std::max_element(mtp.y.begin(), mtp.y.end()) == 0.0) mtp = {};
+    return drawn({.title = "Training loss",
+                  .subtitle = "per step, and smoothed over about 50 steps",
+                  .y_label = "nats per token"},
+                 {std::move(raw), std::move(main), std::move(mtp)});
+  }
+
+  /// Loads of the last tenth of the run, ten rows at least, relative to each layer's mean; empty if there are none.
+  [[nodiscard]] std::string load_figure() const {
+    Index const experts = experts_of(run_.load);
+    std::size_t const rows = run_.load.steps.size();
+    if (experts == 0 || rows == 0) return {};
+    std::size_t const count = std::min(rows, std::max<std::size_t>(rows / 10, 10));
+    std::vector<double> sums;
+    for (auto const& column : run_.load.columns) {
+      double sum = 0.0;
+      for (std::size_t i = rows - count; i < rows; ++i) sum += std::isfinite(column[i]) ? column[i] : 0.0;
+      sums.push_back(sum);
+    }
+    return load_heat_map({.title = "Expert load",
+                          .subtitle = text("relative to the layer's mean, steps ",
+                                           static_cast<Index>(run_.load.steps[rows - count]), " to ",
+                                           static_cast<Index>(run_.load.steps.back())),
+                          .row_label = "layer with experts"},
+                         relative_load(std::move(sums), experts), experts);
+  }
+
  private:
   static constexpr std::string_view style =
       "body{margin:0;background:#fff;color:#1f2933;font:15px/1.5 Inter,'Helvetica "
@@ -86,16 +123,21 @@ class ReportWriter {
     return line;
   }
 
-  /// Lines that have points, in one plot; false, and nothing drawn, if there are none.
-  bool plot(PlotOptions options, std::vector<Series> lines) {
+  /// Lines that have points, in one plot; empty if there are none.
+  [[nodiscard]] std::string drawn(PlotOptions options, std::vector<Series> lines) const {
     lines.erase(std::remove_if(lines.begin(), lines.end(), [](Series const& line) { return line.x.empty(); }),
                 lines.end());
-    if (lines.empty()) return false;
+    if (lines.empty()) return {};
     options.x_label = "step";
     options.height = 340.0;
     options.marks = marks_;
-    body_ += line_plot(options, lines);
-    return true;
+    return line_plot(options, lines);
+  }
+  /// Whether there was something to draw.
+  bool plot(PlotOptions options, std::vector<Series> lines) {
+    std::string const figure = drawn(std::move(options), std::move(lines));
+    body_ += figure;
+    return !figure.empty();
   }
   /// One column, faint, with a smoothed line over it if there are many points.
   bool plot(PlotOptions const& options, StepTable const& table, std::string_view column) {
@@ -126,20 +168,9 @@ class ReportWriter {
 
   void losses() {
     heading("Loss");
-    Series raw = series(run_.metrics, "loss", "");
-    raw.colour = 0;
-    raw.faint = true;
-    Series main = smoothed(series(run_.metrics, "loss", "next token"), 50.0);
-    Series mtp = smoothed(series(run_.metrics, "mtp_loss", "multi-token prediction"), 50.0);
-    main.colour = 0;
-    mtp.colour = 1;
-    mtp.dashed = true;
-    if (!mtp.y.empty() && *std::max_element(mtp.y.begin(), mtp.y.end()) == 0.0) mtp = {};
-    if (!plot({.title = "Training loss",
-               .subtitle = "per step, and smoothed over about 50 steps",
-               .y_label = "nats per token"},
-              {std::move(raw), std::move(main), std::move(mtp)}))
-      note("No losses are on record.");
+    std::string const figure = loss_figure();
+    if (figure.empty()) note("No losses are on record.");
+    body_ += figure;
     plot({.title = "Validation", .y_label = "bits per byte"}, run_.metrics, "bits_per_byte");
     Series const balance = series(run_.metrics, "balance_loss", "");
     if (!balance.y.empty() && *std::max_element(balance.y.begin(), balance.y.end()) > 0.0)
@@ -149,43 +180,29 @@ class ReportWriter {
 
   void progress() {
     heading("Optimization");
-    bool const rate = plot({.title = "Learning rate", .y_label = "rate"}, run_.metrics, "learning_rate");
+    bool const rate =
+        plot({.title = "Learning rate", .y_label = "rate"}, {series(run_.metrics, "learning_rate", "")});
     bool const norm =
         plot({.title = "Gradient norm", .subtitle = "before clipping", .y_label = "norm", .log_y = true},
              run_.metrics, "gradient_norm");
     bool const speed =
-        plot({.title = "Throughput", .y_label = "tokens per second"}, run_.metrics, "tokens_per_second");
+        plot({.title = "Throughput", .y_label = "tokens per second"}, run_.speed, "tokens_per_second");
     if (!rate && !norm && !speed) note("Neither rates, norms nor speeds are on record.");
   }
 
   void routing() {
     heading("Experts");
-    bool drawn = plot({.title = "Largest load",
-                       .subtitle = "of an expert over the mean of its layer, less 1; mean over layers",
-                       .y_label = "violation"},
-                      run_.metrics, "max_violation");
-    if (Index const experts = experts_of(run_.load); experts > 0 && !run_.load.steps.empty()) {
-      drawn = true;
-      // The last tenth of the run, ten rows at least.
-      std::size_t const rows = run_.load.steps.size(),
-                        count = std::min(rows, std::max<std::size_t>(rows / 10, 10));
-      std::vector<double> sums;
-      for (auto const& column : run_.load.columns) {
-        double sum = 0.0;
-        for (std::size_t i = rows - count; i < rows; ++i) sum += std::isfinite(column[i]) ? column[i] : 0.0;
-        sums.push_back(sum);
-      }
-      body_ += load_heat_map({.title = "Expert load",
-                              .subtitle = text("relative to the layer's mean, steps ",
-                                               static_cast<Index>(run_.load.steps[rows - count]), " to ",
-                                               static_cast<Index>(run_.load.steps.back())),
-                              .row_label = "layer with experts"},
-                             relative_load(std::move(sums), experts), experts);
-    }
+    bool any = plot({.title = "Largest load",
+                     .subtitle = "of an expert over the mean of its layer, less 1; mean over layers",
+                     .y_label = "violation"},
+                    run_.metrics, "max_violation");
+    std::string const load = load_figure();
+    body_ += load;
+    any = any || !load.empty();
     if (Index const experts = experts_of(run_.bias); experts > 0)
       for (Index first = 0; first < static_cast<Index>(run_.bias.names.size()); first += experts)
-        drawn = biases(first, experts) || drawn;
-    if (!drawn) note("No loads are on record: a model without experts, or a run that did not write them.");
+        any = biases(first, experts) || any;
+    if (!any) note("No loads are on record: a model without experts, or a run that did not write them.");
   }
 
   /// All experts of a layer, a few hundred points each: biases change little from step to step.
@@ -225,14 +242,13 @@ class ReportWriter {
     constexpr std::string_view prefix = "update.";
     for (std::string const& name : run_.health.names)
       if (name.starts_with(prefix)) updates.push_back(series(run_.health, name, name.substr(prefix.size())));
-    bool drawn = plot({.title = "Updates",
-                       .subtitle = "size of a step's update over size of the weight",
-                       .y_label = "ratio",
-                       .log_y = true},
-                      std::move(updates));
-    drawn =
-        plot({.title = "Largest attention logit", .y_label = "logit"}, run_.health, "largest_logit") || drawn;
-    if (!drawn) note("Not measured: the run had no monitor.");
+    bool any = plot({.title = "Updates",
+                     .subtitle = "size of a step's update over size of the weight",
+                     .y_label = "ratio",
+                     .log_y = true},
+                    std::move(updates));
+    any = plot({.title = "Largest attention logit", .y_label = "logit"}, run_.health, "largest_logit") || any;
+    if (!any) note("Not measured: the run had no monitor.");
   }
 
   void events() {
@@ -291,18 +307,32 @@ class ReportWriter {
   std::string body_;
 };
 
+inline void require_even(RunRecord const& run) {
+  for (StepTable const* const table : {&run.metrics, &run.speed, &run.load, &run.bias, &run.health})
+    for (std::size_t i = 0; i < table->columns.size(); ++i)
+      expect<ShapeError>(table->columns[i].size() == table->steps.size() && i < table->names.size(),
+                         "report: column ", i, " has ", table->columns[i].size(), " numbers for ",
+                         table->steps.size(), " steps");
+}
+
 }  // namespace detail
+
+/// The two figures that say most, as files of their own; empty if there is nothing to draw. Errors: as report_html().
+[[nodiscard]] inline std::string loss_figure(RunRecord const& run) {
+  detail::require_even(run);
+  return detail::ReportWriter(run).loss_figure();
+}
+[[nodiscard]] inline std::string load_figure(RunRecord const& run) {
+  detail::require_even(run);
+  return detail::ReportWriter(run).load_figure();
+}
 
 /// The report of a run. Sections without data say so. Strings of the record may hold anything; they are escaped.
 ///
 /// errors   ShapeError for tables whose columns differ in length
 /// cost     linear; long series are drawn with at most four points per pixel, so that spikes stay
 [[nodiscard]] inline std::string report_html(RunRecord const& run) {
-  for (StepTable const* const table : {&run.metrics, &run.load, &run.bias, &run.health})
-    for (std::size_t i = 0; i < table->columns.size(); ++i)
-      expect<ShapeError>(table->columns[i].size() == table->steps.size() && i < table->names.size(),
-                         "report: column ", i, " has ", table->columns[i].size(), " numbers for ",
-                         table->steps.size(), " steps");
+  detail::require_even(run);
   return detail::ReportWriter(run).page();
 }
 

@@ -20,15 +20,15 @@ struct RunCost {
 
 /// Tables may lack rows, columns, or all of it; reports leave out what they do not have.
 ///
-/// metrics   loss, mtp_loss, balance_loss (nats per token), bits_per_byte, learning_rate, gradient_norm, max_violation,
-///           tokens_per_second
+/// metrics   loss, mtp_loss, balance_loss (nats per token), bits_per_byte, learning_rate, gradient_norm, max_violation
+/// speed     seconds of training so far, tokens_per_second: apart from metrics, which are equal for equal runs
 /// load      tokens per expert since the row before: "layer0.expert0", ...; layers with experts are counted, MTP's last
 /// bias      selection biases, with the same names
 /// health    measurements of every few steps: dead_experts, largest_bias, largest_logit; fp8_vanished, fp8_saturated and
 ///           fp8_lost as shares of the numbers that were rounded; update.GROUP: |update| / |weight|
 struct RunRecord {
   std::string title{};
-  StepTable metrics{}, load{}, bias{}, health{};
+  StepTable metrics{}, speed{}, load{}, bias{}, health{};
   std::vector<Event> events{};
   RunCost cost{};
 };

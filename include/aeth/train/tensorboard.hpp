@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "aeth/core/math.hpp"
 #include "aeth/train/step_table.hpp"
@@ -76,13 +77,14 @@ inline void append_field(std::string& out, unsigned field, std::string_view cont
 
 }  // namespace detail
 
-/// All columns of a table as scalars; each row has the time `begin` plus its column `seconds`, if there is one. Numbers that
-/// are missing are left out.
+/// All columns of a table as scalars; numbers that are missing are left out. The time of a row is `begin` plus its element of
+/// `seconds`, if there is one.
 ///
-/// begin   seconds since 1970; the file's only tie to a clock, so that equal runs can have equal files
-[[nodiscard]] inline std::string tensorboard_events(StepTable const& table, double begin = 0.0) {
+/// begin   seconds since 1970
+[[nodiscard]] inline std::string tensorboard_events(StepTable const& table,
+                                                    std::vector<double> const* seconds = nullptr,
+                                                    double begin = 0.0) {
   std::string out = detail::framed(detail::event_message(begin, 0, 3, "brain.Event:2"));
-  auto const* const seconds = table.find("seconds");
   for (std::size_t row = 0; row < table.steps.size(); ++row) {
     std::string summary;
     for (std::size_t i = 0; i < table.names.size(); ++i) {
@@ -99,7 +101,7 @@ inline void append_field(std::string& out, unsigned field, std::string_view cont
       detail::append_field(summary, 1, entry);
     }
     if (summary.empty()) continue;
-    double const time = begin + (seconds && (*seconds)[row] == (*seconds)[row] ? (*seconds)[row] : 0.0);
+    double const time = begin + (seconds && row < seconds->size() ? (*seconds)[row] : 0.0);
     out += detail::framed(detail::event_message(time, static_cast<Index>(table.steps[row]), 5, summary));
   }
   return out;

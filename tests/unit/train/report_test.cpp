@@ -18,8 +18,10 @@ std::size_t count(std::string const& page, std::string_view part) {
 
 train::RunRecord full_run(std::size_t steps) {
   train::RunRecord run{.title = "a <run> & \"more\""};
-  run.metrics.names = {"loss",          "mtp_loss",      "balance_loss",  "bits_per_byte",
-                       "learning_rate", "gradient_norm", "max_violation", "tokens_per_second"};
+  run.metrics.names = {"loss",          "mtp_loss",      "balance_loss", "bits_per_byte",
+                       "learning_rate", "gradient_norm", "max_violation"};
+  run.speed.names = {"tokens_per_second"};
+  run.speed.columns.resize(1);
   run.metrics.columns.resize(run.metrics.names.size());
   run.load.names = run.bias.names = train::expert_columns(2, 4);
   run.load.columns.resize(8), run.bias.columns.resize(8);
@@ -27,7 +29,7 @@ train::RunRecord full_run(std::size_t steps) {
   run.health.columns.resize(5);
   for (std::size_t i = 0; i < steps; ++i) {
     double const x = static_cast<double>(i + 1);
-    for (auto* const table : {&run.metrics, &run.load, &run.bias, &run.health}) {
+    for (auto* const table : {&run.metrics, &run.speed, &run.load, &run.bias, &run.health}) {
       table->steps.push_back(x);
       for (std::size_t c = 0; c < table->columns.size(); ++c)
         table->columns[c].push_back(1.0 / x + static_cast<double>(c));

@@ -38,7 +38,7 @@ std::string next_frame(std::string_view& rest) {
 
 TEST_CASE("an event file is a version and a message per row, byte for byte") {
   train::StepTable table{{300}, {"a", "none"}, {{1.0}, {std::numeric_limits<double>::quiet_NaN()}}};
-  std::string const file = train::tensorboard_events(table, 2.0);
+  std::string const file = train::tensorboard_events(table, nullptr, 2.0);
   std::string_view rest = file;
   std::string const two("\x09\0\0\0\0\0\0\0\x40", 9);
   CHECK(next_frame(rest) == two + std::string("\x10\0", 2) + "\x1A\x0D" + "brain.Event:2");
@@ -48,10 +48,11 @@ TEST_CASE("an event file is a version and a message per row, byte for byte") {
   CHECK(rest.empty());
 }
 
-TEST_CASE("rows without numbers have no message, times come from the column of seconds") {
+TEST_CASE("rows without numbers have no message, a row has its time") {
   double const none = std::numeric_limits<double>::quiet_NaN();
-  train::StepTable table{{1, 2}, {"x", "seconds"}, {{none, 0.5}, {none, 8.0}}};
-  std::string const file = train::tensorboard_events(table);
+  train::StepTable table{{1, 2}, {"x"}, {{none, 1.0}}};
+  std::vector<double> const seconds{0.5, 8.0};
+  std::string const file = train::tensorboard_events(table, &seconds);
   std::string_view rest = file;
   (void)next_frame(rest);
   std::string const message = next_frame(rest);
