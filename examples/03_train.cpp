@@ -3,6 +3,7 @@
 // completions.
 #include <functional>
 #include <optional>
+#include <utility>
 
 #include "aeth/aeth.hpp"
 #include "aeth/data/text_source.hpp"
@@ -114,7 +115,7 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   std::function<MatrixView<std::int64_t const>()> trainer_load;
   train::ProgressLine line;
   options.report = [&](train::Progress const& p) {
-    log->add(p, trainer_load());
+    log->add(p, trainer_load(), std::as_const(model).biases());
     line(p);
   };
   options.stop = &console::stop_requested;
@@ -139,10 +140,11 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   // Only now: whatever is wrong with options or text has been refused, and the earlier run is still there.
   if (a.overwrite) checkpoints.start_over();
   data::save_tokenizer_json(tokenizer, a.folder + "/tokenizer.json");
-  log.emplace(a.folder, trainer.state().step);
+  log.emplace(a.folder, demo::config, demo::Model::moe_layers(), options, trainer.state().step);
   trainer.save = std::ref(saver);
   trainer.roll_back = [&](Index step) { saver.roll_back(step); };
   train::EventLog events(a.folder + "/events.jsonl", monitor.recorded_until(trainer.state().step));
+  monitor.health = [&](train::Health const& health) { log->add(health); };
   monitor.record = [&](train::Event const& event) {
     events(event);
     note(event.message);

@@ -34,7 +34,6 @@ struct Operands {
   MatrixView<T const> xt;                  ///< a number of the residual stream, scores or a weight, read
   MatrixView<T> yt;                        ///< the same, written
   T* t = nullptr;                          ///< statistics, gains, flat buffers
-  typename P::Moment* moment = nullptr;    ///< flat buffers of an optimizer
   T const* ct = nullptr;                   ///< tables
   typename P::Weight* w = nullptr;         ///< packed weights, written
   typename P::Weight const* cw = nullptr;  ///< packed weights, read

@@ -109,6 +109,12 @@ class FileDescriptor {
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+/// Whether there is something of that path, of whatever kind.
+[[nodiscard]] inline bool path_exists(std::string const& path) noexcept {
+  struct ::stat status {};
+  return ::stat(path.c_str(), &status) == 0;
+}
+
 /// Calls consume(std::string_view) for the file's bytes in order, in parts of at most 1 MiB.
 ///
 /// errors   IoError if the file cannot be read, is longer than `limit` bytes, or grows past it meanwhile

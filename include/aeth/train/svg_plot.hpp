@@ -35,6 +35,7 @@ struct PlotOptions {
   double height = 480.0;  ///< pixels
   bool log_x = false;
   bool log_y = false;
+  std::vector<double> marks{};  ///< x of thin vertical lines, such as events
 };
 
 namespace detail {
@@ -210,6 +211,16 @@ inline double draw_legend(std::string& out, std::vector<Series> const& all, doub
   expect<UsageError>(area.bottom > area.top,
                      "PlotOptions::height leaves no room beside title and legend; got ", options.height);
   body += detail::draw_frame(area, options);
+  double last_mark = -1.0;
+  for (double const x : options.marks) {
+    if (!area.x.shows(x) || area.x.share(x) < 0.0 || area.x.share(x) > 1.0) continue;
+    double const pixel = std::round(area.pixel_x(x));
+    if (pixel != last_mark)
+      body += text("<line x1=\"", svg::coordinate(pixel), "\" y1=\"", svg::coordinate(area.top), "\" x2=\"",
+                   svg::coordinate(pixel), "\" y2=\"", svg::coordinate(area.bottom), "\" stroke=\"",
+                   svg::palette[1], "\" stroke-width=\"1\" stroke-dasharray=\"2 3\"/>\n");
+    last_mark = pixel;
+  }
   for (std::size_t i = 0; i < all.size(); ++i)
     if (all[i].faint) body += detail::draw_series(area, all[i], i);
   for (std::size_t i = 0; i < all.size(); ++i)
