@@ -1,9 +1,11 @@
 /// What happened in a run that its user should know, as a line of `events.jsonl`.
 #pragma once
 
+#include <charconv>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "aeth/core/math.hpp"
 #include "aeth/core/text.hpp"
@@ -43,14 +45,15 @@ struct BatchId {
 struct Culprit {
   std::string tensor{};
 
-  /// N of a name "model.layers.N.…".
+  /// N of a name "model.layers.N.…"; of other names nothing.
   [[nodiscard]] std::optional<Index> layer() const {
     constexpr std::string_view before = "model.layers.";
     if (!tensor.starts_with(before)) return std::nullopt;
     Index number = 0;
-    for (std::size_t i = before.size(); i < tensor.size() && tensor[i] != '.'; ++i)
-      number = 10 * number + (tensor[i] - '0');
-    return number;
+    char const* const end = tensor.data() + tensor.size();
+    auto const parsed = std::from_chars(tensor.data() + before.size(), end, number);
+    bool const found = parsed.ec == std::errc() && number >= 0 && parsed.ptr != end && *parsed.ptr == '.';
+    return found ? std::optional<Index>(number) : std::nullopt;
   }
   friend bool operator==(Culprit const&, Culprit const&) = default;
 };

@@ -33,15 +33,24 @@ namespace aeth::train {
     io::Json const line = io::parse_json<IoError>(content.substr(0, length), where);
     content.remove_prefix(length + 1);
     expect<IoError>(line.is_object(), where, ": not an event; repair the line or remove it");
-    auto const value = [&](char const* key, bool integer) -> io::Json const& {
+    auto const value = [&](char const* key, bool number_wanted) -> io::Json const& {
       auto const found = line.find(key);
-      expect<IoError>(found != line.end() && (integer ? found->is_number_integer() : found->is_string()),
-                      where, ": ", key, " must be ", integer ? "an integer" : "a text",
-                      "; repair the line or remove it");
+      expect<IoError>(
+          found != line.end() && (number_wanted ? found->is_number_integer() : found->is_string()), where,
+          ": ", key, " must be ", number_wanted ? "an integer" : "a text", "; repair the line or remove it");
       return *found;
     };
     auto const words = [&](char const* key) { return value(key, false).get<std::string>(); };
-    Event event{.step = value("step", true).get<Index>(),
+    constexpr Index most = Index{1} << 53;
+    auto const integer = [&](char const* key) {
+      io::Json const& found = value(key, true);
+      bool const fits = found.is_number_unsigned()
+                            ? found.get<std::uint64_t>() <= static_cast<std::uint64_t>(most)
+                            : found.get<std::int64_t>() >= -most;
+      expect<IoError>(fits, where, ": ", key, " is beyond 2^53; repair the line or remove it");
+      return found.get<Index>();
+    };
+    Event event{.step = integer("step"),
                 .kind = words("kind"),
                 .message = words("message"),
                 .setting = words("setting")};
@@ -54,7 +63,7 @@ namespace aeth::train {
     };
     choose("severity", {Severity::note, Severity::warning, Severity::error}, event.severity);
     choose("action", {Action::none, Action::skipped, Action::rolled_back, Action::stopped}, event.action);
-    event.batch = {value("epoch", true).get<Index>(), value("row", true).get<Index>()};
+    event.batch = {integer("epoch"), integer("row")};
     if (auto const tensor = line.find("tensor"); tensor != line.end() && !tensor->is_null())
       event.culprit.tensor = words("tensor");
     events.push_back(std::move(event));

@@ -52,16 +52,15 @@ class ReportWriter {
     Series raw = series(run_.metrics, "loss", "");
     raw.colour = 0;
     raw.faint = true;
-    Series main = smoothed(series(run_.metrics, "loss", "next token"), 50.0);
-    Series mtp = smoothed(series(run_.metrics, "mtp_loss", "multi-token prediction"), 50.0);
+    Series main = smoothed(series(run_.metrics, "loss", "next token"));
+    Series mtp = smoothed(series(run_.metrics, "mtp_loss", "multi-token prediction"));
     main.colour = 0;
     mtp.colour = 1;
     mtp.dashed = true;
     if (!mtp.y.empty() && *std::max_element(mtp.y.begin(), mtp.y.end()) == 0.0) mtp = {};
-    return drawn({.title = "Training loss",
-                  .subtitle = "per step, and smoothed over about 50 steps",
-                  .y_label = "nats per token"},
-                 {std::move(raw), std::move(main), std::move(mtp)});
+    return drawn(
+        {.title = "Training loss", .subtitle = "per step, and smoothed", .y_label = "nats per token"},
+        {std::move(raw), std::move(main), std::move(mtp)});
   }
 
   /// Loads of the last tenth of the run, ten rows at least, relative to each layer's mean; empty if there are none.
@@ -115,11 +114,12 @@ class ReportWriter {
     return line;
   }
 
-  /// An exponential mean over about `steps` points.
-  [[nodiscard]] static Series smoothed(Series line, double steps) {
+  /// An exponential mean over a twentieth of the points, at most 50.
+  [[nodiscard]] static Series smoothed(Series line) {
     if (line.y.empty()) return line;
     double mean = line.y.front();
-    for (double& y : line.y) y = mean += (y - mean) / steps;
+    double const points = std::clamp(static_cast<double>(line.y.size()) / 20.0, 1.0, 50.0);
+    for (double& y : line.y) y = mean += (y - mean) / points;
     return line;
   }
 
@@ -145,7 +145,7 @@ class ReportWriter {
     if (raw.x.size() < 100) return plot(options, std::vector<Series>{std::move(raw)});
     raw.colour = 0;
     raw.faint = true;
-    Series mean = smoothed(raw, 50.0);
+    Series mean = smoothed(raw);
     mean.faint = false;
     return plot(options, std::vector<Series>{std::move(raw), std::move(mean)});
   }
@@ -158,7 +158,7 @@ class ReportWriter {
     if (!run_.metrics.steps.empty()) tile(grouped(static_cast<Index>(run_.metrics.steps.back())), "steps");
     if (run_.cost.tokens > 0.0) tile(grouped(static_cast<Index>(run_.cost.tokens)), "tokens");
     if (run_.cost.seconds > 0.0) tile(duration(run_.cost.seconds), "of training");
-    Series const loss = smoothed(series(run_.metrics, "loss", ""), 50.0),
+    Series const loss = smoothed(series(run_.metrics, "loss", "")),
                  bits = series(run_.metrics, "bits_per_byte", "");
     if (!loss.y.empty()) tile(fixed(loss.y.back(), 3), "nats per token, smoothed");
     if (!bits.y.empty()) tile(fixed(bits.y.back(), 3), "bits per byte, validation");

@@ -49,10 +49,19 @@ TEST_CASE("events that are damaged are refused with their line") {
   CHECK_THROWS_WITH(parse_events(good + "{\n", "f"), ContainsSubstring("f:2: not valid JSON"));
   CHECK_THROWS_WITH(parse_events(changed("\"step\":9", "\"step\":\"9\""), "f"),
                     ContainsSubstring("f:2: step must be an integer"));
+  CHECK_THROWS_WITH(parse_events(changed("\"step\":9", "\"step\":18446744073709551615"), "f"),
+                    ContainsSubstring("f:2: step is beyond 2^53"));
   CHECK_THROWS_WITH(parse_events(changed("\"kind\"", "\"king\""), "f"),
                     ContainsSubstring("f:2: kind must be a text"));
   CHECK_THROWS_WITH(parse_events(changed("\"note\"", "\"noise\""), "f"),
                     ContainsSubstring("f:2: severity is 'noise'"));
+}
+
+TEST_CASE("the layer of a tensor is the number in its name, and nothing else is") {
+  CHECK(train::Culprit{"model.layers.12.mlp.gate.weight"}.layer() == 12);
+  for (char const* name : {"model.norm.weight", "model.layers.", "model.layers.x.y", "model.layers.-1.y",
+                           "model.layers.3", "", "model.layers.99999999999999999999.y"})
+    CHECK_FALSE(train::Culprit{name}.layer());
 }
 
 TEST_CASE("a folder is read with what it has") {
