@@ -7,8 +7,8 @@
 /// updates, so both parts share rate and decay, and those found for AdamW serve.
 ///
 /// source   Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; decay, factor and AdamW's
-///          part: Moonlight, Liu et al. 2025, arXiv:2502.16982, §2.2. Which tensors are AdamW's: embedding, output head
-///          and norms, §2.1 there and `examples/toy_train.py` of its repository, where routers are Muon's
+///          part: Moonlight, Liu et al. 2025, arXiv:2502.16982, §2.2. AdamW has embedding, output head and norms there;
+///          routers and all other matrices are Muon's, as in `examples/toy_train.py` of github.com/MoonshotAI/Moonlight
 #pragma once
 
 #include <cmath>
