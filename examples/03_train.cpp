@@ -8,6 +8,7 @@
 #include "aeth/aeth.hpp"
 #include "aeth/data/text_source.hpp"
 #include "aeth/data/tokenizer_json.hpp"
+#include "aeth/optim/muon.hpp"
 #include "aeth/optim/recipe_schedule.hpp"
 #include "aeth/optim/sgd.hpp"
 #include "aeth/train/agreement.hpp"
@@ -199,8 +200,9 @@ int main(int argc, char** argv) {
   app.add_option("--minutes", o.minutes, "Time budget of training")->capture_default_str();
   app.add_option("--steps", o.steps, "Optimizer steps; 0 = as many as fit in the time");
   app.add_option("--rate", o.learning_rate, "Peak learning rate")->capture_default_str();
-  app.add_option("--optimizer", a.optimizer, "adamw, or sgd with momentum (which wants another --rate)")
-      ->check(CLI::IsMember({"adamw", "sgd"}))
+  app.add_option("--optimizer", a.optimizer,
+                 "adamw, muon (the same --rate), or sgd with momentum (which wants another --rate)")
+      ->check(CLI::IsMember({"adamw", "muon", "sgd"}))
       ->capture_default_str();
   app.add_option("--schedule", a.schedule,
                  "Learning rate: wsd (warm-up, constant, decay), cosine, or v3 (DeepSeek-V3's); the last two "
@@ -248,6 +250,9 @@ int main(int argc, char** argv) {
   int code = 0;
   if (!console::parse(app, argc, argv, code)) return code;
   console::outlast_its_terminal();
-  return console::guarded(
-      [&] { return a.optimizer == "sgd" ? train_model(a, optim::Sgd()) : train_model(a, optim::AdamW()); });
+  return console::guarded([&] {
+    if (a.optimizer == "sgd") return train_model(a, optim::Sgd());
+    if (a.optimizer == "muon") return train_model(a, optim::Muon());
+    return train_model(a, optim::AdamW());
+  });
 }

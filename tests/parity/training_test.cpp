@@ -5,6 +5,7 @@
 
 #include "aeth/backend/cpu.hpp"
 #include "aeth/config/presets.hpp"
+#include "aeth/optim/muon.hpp"
 #include "aeth/train/trainer.hpp"
 #include "support/catch.hpp"
 #include "support/odd_configs.hpp"
@@ -46,7 +47,7 @@ struct Outcome {
   std::vector<double> reported;  ///< per step: losses, gradient norm and the largest share of an expert
 };
 
-template <ModelConfig C, class P>
+template <ModelConfig C, class P, class Optimizer = optim::AdamW>
 auto train_model(int threads, Index micro_rows, SimdLevel level = best_simd_level()) {
   using TestModel = Model<C, P>;
   auto const training = make_corpus(C.vocab_size, 1), validation = make_corpus(C.vocab_size, 2);
@@ -62,7 +63,7 @@ auto train_model(int threads, Index micro_rows, SimdLevel level = best_simd_leve
   options.learning_rate = 2e-2;
   options.loss.balance_weight = 1e-2;
   options.bias_rate = 1e-2;
-  train::Trainer<TestModel> trainer(model, {training, validation, 0, 0}, options);
+  train::Trainer<TestModel, Optimizer> trainer(model, {training, validation, 0, 0}, options);
   Outcome<TestModel> out;
   for (int step = 0; step < 6; ++step) {
     train::Progress const p = trainer.step();
@@ -78,9 +79,9 @@ auto train_model(int threads, Index micro_rows, SimdLevel level = best_simd_leve
 }
 
 /// micro_batches: how else a batch may be cut.
-template <ModelConfig C, class P>
+template <ModelConfig C, class P, class Optimizer = optim::AdamW>
 void check_training(std::string const& name, std::vector<Index> const& micro_batches = {0, 1, 2}) {
-  auto const wanted = train_model<C, P>(1, 0);
+  auto const wanted = train_model<C, P, Optimizer>(1, 0);
   REQUIRE(wanted.reported.size() == 30);
   CHECK(wanted.reported[25] < 0.99 * wanted.reported[0]);  // the steps did something,
   CHECK(wanted.reported[1] > 0.0);                         // with MTP
@@ -96,13 +97,13 @@ void check_training(std::string const& name, std::vector<Index> const& micro_bat
   for (SimdLevel const level : all_simd_levels) {
     if (level >= best_simd_level()) continue;
     INFO(name << ", " << to_string(level));
-    check_same(train_model<C, P>(2, 0, level));
+    check_same(train_model<C, P, Optimizer>(2, 0, level));
   }
   for (int threads = 1; threads <= 4; ++threads)
     for (Index const micro_rows : micro_batches) {
       if (threads == 1 && micro_rows == 0) continue;
       INFO(name << ", " << threads << " threads, micro_rows " << micro_rows);
-      check_same(train_model<C, P>(threads, micro_rows));
+      check_same(train_model<C, P, Optimizer>(threads, micro_rows));
     }
 }
 
@@ -119,6 +120,12 @@ TEST_CASE("parity: optimizer steps in FP8 leave the same bits for 1 to 4 threads
   // Tiles of the gradients' operands are 128 tokens of what goes through at once, so that is part of the arithmetic.
   check_training<test::odd_v3, Fp8>("odd sizes, two MTP modules, fp8", {0});
   check_training<presets::tiny, Fp8>("tiny, fp8", {0});
+}
+
+TEST_CASE(
+    "parity: steps with Muon leave the same bits for 1 to 4 threads, all levels and all micro-batches") {
+  check_training<test::odd_v3, Fp32, optim::Muon>("odd sizes, two MTP modules, fp32");
+  check_training<test::odd_v3, Fp8, optim::Muon>("odd sizes, two MTP modules, fp8", {0});
 }
 
 TEST_CASE("parity: computing again what is cheap changes no bit of a step") {

@@ -293,7 +293,7 @@ class Model {
   nn::Parameter<Master> embedding_{C.vocab_size, C.dim, nn::ParameterKind::embedding};
   std::deque<Block> blocks_;  // a deque: layers hold pointers into themselves and must not move
   nn::RmsNorm<P, B> final_norm_{C.dim, C.norm_eps};
-  Head head_{C.vocab_size, C.dim};
+  Head head_{C.vocab_size, C.dim, nn::ParameterKind::head};
   std::deque<Mtp> mtp_;
   std::vector<ParameterInfo> parameters_;
   std::vector<std::string> bias_names_;

@@ -10,8 +10,9 @@ namespace aeth::nn {
 enum class ParameterKind {
   matrix,     ///< weight-decayed, drawn from a normal distribution
   embedding,  ///< rows of the vocabulary; drawn, and decayed like a matrix as the papers say nothing else
-  router,     ///< a matrix that is never rounded: routing stays exact under every precision policy
-  norm,       ///< gain of an RMSNorm: starts at 1, not decayed
+  head,    ///< from the last state to the vocabulary; a matrix to all but optimizers that take matrices whole
+  router,  ///< a matrix that is never rounded: routing stays exact under every precision policy
+  norm,    ///< gain of an RMSNorm: starts at 1, not decayed
 };
 
 /// A [rows, cols] tensor, row-major. The model assigns `offset` and the pointers; all flat buffers share the

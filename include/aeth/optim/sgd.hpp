@@ -60,13 +60,24 @@ template <std::floating_point T>
   };
 }
 
-/// The update of one element. The weight sees the new momentum before it is rounded to M.
+/// Overwrites an element's momentum; returns its direction, which sees the momentum before it is rounded to M.
+template <std::floating_point T, MomentType<T> M>
+[[nodiscard]] inline T sgd_direction(T gradient, M& momentum, SgdFactors<T> const& k) noexcept {
+  T const b = std::fma(gradient, k.gradient_scale, k.momentum * static_cast<T>(momentum));
+  momentum = static_cast<M>(b);
+  return k.nesterov ? std::fma(gradient, k.gradient_scale, k.momentum * b) : b;
+}
+
+/// Moves one weight along its direction.
+template <std::floating_point T>
+[[nodiscard]] inline T sgd_moved(T weight, T direction, SgdFactors<T> const& k) noexcept {
+  return std::fma(k.minus_rate, direction, std::fma(k.minus_decay, weight, weight));
+}
+
+/// The update of one element.
 template <std::floating_point T, MomentType<T> M>
 inline void sgd_element(T& weight, T gradient, M& momentum, SgdFactors<T> const& k) noexcept {
-  T const b = std::fma(gradient, k.gradient_scale, k.momentum * static_cast<T>(momentum));
-  T const direction = k.nesterov ? std::fma(gradient, k.gradient_scale, k.momentum * b) : b;
-  momentum = static_cast<M>(b);
-  weight = std::fma(k.minus_rate, direction, std::fma(k.minus_decay, weight, weight));
+  weight = sgd_moved(weight, sgd_direction(gradient, momentum, k), k);
 }
 
 /// The optimizer: options and the loop over a range. Uses the first moment of the state only.

@@ -24,11 +24,15 @@ struct OptimizerState {
 };
 
 /// Elements begin .. end-1 of the flat buffer, with or without weight decay. Matrices decay; gains of norms
-/// do not.
+/// do not. A range that is one matrix, [rows, cols] row by row, is for optimizers that take matrices whole.
 struct ParameterRange {
   Index begin = 0;
   Index end = 0;
   bool decay = true;
+  Index rows = 0;  ///< 0: elements that do not depend on one another, and the range may be split anywhere
+  Index cols = 0;
+
+  [[nodiscard]] constexpr bool is_matrix() const { return rows > 0; }
 
   friend constexpr bool operator==(ParameterRange const&, ParameterRange const&) = default;
 };

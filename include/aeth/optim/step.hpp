@@ -21,7 +21,8 @@ struct StepReport {
   bool applied = false;         ///< false if the norm is not finite: weights and state are untouched
 };
 
-/// Throws unless the buffers have n elements each and the ranges ascend within them without overlap.
+/// Throws unless the buffers have n elements each, the ranges ascend within them without overlap, and those that are
+/// matrices have their elements.
 ///
 /// errors   ShapeError
 template <std::floating_point T, MomentType<T> M>
@@ -38,6 +39,9 @@ void require_matching(Index n, Index gradients, OptimizerState<T, M> const& stat
     expect<ShapeError>(range.begin >= previous && range.end >= range.begin && range.end <= n,
                        "optimizer step: range ", range.begin, " .. ", range.end, " does not follow ",
                        previous, " within ", n, " weights");
+    expect<ShapeError>(!range.is_matrix() || range.rows * range.cols == range.end - range.begin,
+                       "optimizer step: range ", range.begin, " .. ", range.end, " is no matrix of ",
+                       range.rows, " x ", range.cols);
     previous = range.end;
   }
 }

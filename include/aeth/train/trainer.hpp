@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "aeth/core/arena.hpp"
 #include "aeth/core/buffer.hpp"
 #include "aeth/data/loader.hpp"
 #include "aeth/data/packing.hpp"
@@ -19,6 +20,7 @@
 #include "aeth/train/monitor.hpp"
 #include "aeth/train/observation.hpp"
 #include "aeth/train/options.hpp"
+#include "aeth/train/parameter_ranges.hpp"
 #include "aeth/train/run_schedule.hpp"
 #include "aeth/train/step.hpp"
 #include "aeth/train/trainer_state.hpp"
@@ -29,16 +31,16 @@ namespace aeth::train {
 
 /// Trains a model. One optimizer step: batch → gradients → clip → optimizer → selection biases.
 ///
-/// Optimizer   any `optim::Optimizer`, such as `optim::Sgd`; AdamW with its defaults if none is given
-/// memory   beside the model: the optimizer's moments, the activations of `micro_rows` rows, and attention's
-///          scratch for whole rows in each thread
+/// Optimizer   any `optim::Optimizer`, such as `optim::Sgd` or `optim::Muon`; AdamW with its defaults if none is given
+/// memory   beside the model: the optimizer's moments, the activations of `micro_rows` rows, attention's scratch for whole
+///          rows in each thread, and for an optimizer that takes matrices whole a few times the largest one
 /// errors   UsageError for options, DataError for data, NumericError if loss or gradients are not finite or the monitor
 ///          ends the run: nothing of that step is applied
 template <class Model, class Optimizer = optim::AdamW>
 class Trainer {
   using T = typename Model::Master;
   using Moment = typename Model::PrecisionPolicy::Moment;
-  static_assert(optim::Optimizer<Optimizer, T, Moment>,
+  static_assert(optim::OptimizerOn<Optimizer, typename Model::Backend, T, Moment>,
                 "aeth: Trainer needs an optimizer as optim/concepts.hpp describes it");
 
  public:
@@ -58,18 +60,13 @@ class Trainer {
         schedule_(options_),
         first_(model.weights().size),
         second_(Optimizer::moments > 1 ? model.weights().size : 0),
+        ranges_(parameter_ranges(model.parameters(), optim::TakesMatrices<Optimizer>)),
         watch_(model) {
     expect<UsageError>(options_.length <= Model::config.max_context, "TrainerOptions::length is ",
                        options_.length, ", the model's max_context is ", Model::config.max_context,
                        "; shorten the sequences");
     data::check_tokens(data.training, Model::config.vocab_size);
     data::check_tokens(data.validation, Model::config.vocab_size);
-    // Neighbouring tensors with the same decay are updated as one range.
-    for (ParameterInfo const& p : model.parameters()) {
-      bool const decay = p.kind != nn::ParameterKind::norm;
-      if (ranges_.empty() || ranges_.back().decay != decay) ranges_.push_back({p.offset, p.offset, decay});
-      ranges_.back().end = p.offset + p.size();
-    }
     model.enable_gradients();
     state_.position = loader_.position();
   }
@@ -259,7 +256,7 @@ class Trainer {
   void update(StepObservation const& seen) {
     auto const span = []<class X>(VectorView<X> v) { return std::span<X>(v.data, to_size(v.size)); };
     optim::OptimizerState<T, Moment> state{span(first_.view()), span(second_.view()), state_.updates()};
-    optim::apply_step(optim::OnBackend(optimizer_, model_.backend()), span(model_.weights()),
+    optim::apply_step(optim::OnBackend(optimizer_, model_.backend(), scratch_), span(model_.weights()),
                       std::span<T const>(span(model_.gradients())), state,
                       std::span<optim::ParameterRange const>(ranges_), seen.rate, seen.gradient_norm);
   }
@@ -287,6 +284,7 @@ class Trainer {
   RunSchedule schedule_;
   Buffer<Moment> first_, second_;
   std::vector<optim::ParameterRange> ranges_;
+  Arena scratch_;  ///< of an optimizer that takes matrices whole
   TrainerState state_;
   data::Batch batch_;
   Watch<Model> watch_;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "aeth/optim/muon.hpp"
 #include "aeth/optim/sgd.hpp"
 #include "aeth/train/checkpoint.hpp"
 #include "support/catch.hpp"
@@ -319,6 +320,35 @@ TEST_CASE("training: SGD and a schedule of one's own train, and resume exactly")
   o.schedule->pieces[0].to *= 2;
   TinyRun other_schedule(text, o, 2, sgd);
   CHECK_THROWS_AS(train::resume(other_schedule.trainer, folder.path), UsageError);
+}
+
+TEST_CASE("training: Muon trains, and resumes exactly, whatever the threads and micro-batches") {
+  SmallText const text = small_text(1);
+  TemporaryFolder const folder;
+  TinyRun whole(text, options(), 2, optim::Muon());
+  for (int i = 0; i < 9; ++i) (void)whole.trainer.step();
+  save(whole, folder.path);
+  whole.trainer.run();
+  test::RunOutcome const expected = whole.outcome();
+  REQUIRE(expected.losses.size() == 15);
+  CHECK(expected.losses.back() < 0.9 * expected.losses.front());
+
+  train::TrainerOptions again = options();
+  again.micro_rows = 1;
+  TinyRun second(text, again, 3, optim::Muon());
+  CHECK(train::resume(second.trainer, folder.path).empty());
+  CHECK(second.trainer.state().step == 9);
+  second.trainer.run();
+  test::RunOutcome const resumed = second.outcome();
+  CHECK(same(resumed.weights, expected.weights));
+  CHECK(same(resumed.first, expected.first));
+  CHECK(same(resumed.second, expected.second));
+  CHECK(resumed.losses == expected.losses);
+
+  TinyRun other_scale(text, options(), 2, optim::Muon({.update_rms = 0.1}));
+  CHECK_THAT(message_of<UsageError>([&] { (void)train::resume(other_scale.trainer, folder.path); }),
+             ContainsSubstring("optimizer is Muon, Nesterov momentum 0.95, update RMS 0.1") &&
+                 ContainsSubstring("update RMS 0.2"));
 }
 
 TEST_CASE("training: a loss that is not finite stops the run before anything is applied") {
