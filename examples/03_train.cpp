@@ -34,7 +34,7 @@ struct Arguments {
   std::string on_save_error = "stop";
   std::string on_trouble = "stop";
   Index replay = 0;
-  std::string optimizer = "adamw", schedule = "wsd";
+  std::string precision = "fp32", optimizer = "adamw", schedule = "wsd";
   double validation_share = 0.05, fim_rate = 0.1;
   std::string field = "text";
   int threads = 0;
@@ -67,7 +67,7 @@ train::MonitorOptions monitor_options(std::string const& on_trouble) {
 }
 
 /// Everything between reading text and a trained model in the run's folder.
-template <class Optimizer>
+template <class P, class Optimizer>
 ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   expect<DataError>(!a.source.empty(),
                     "no C++ library headers below /usr/include/c++; name a text file or folder with "
@@ -105,7 +105,7 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   auto const validation = data::pack(split.validation, tokenizer);
 
   Cpu cpu(a.threads);
-  demo::Model model(cpu);
+  demo::ModelIn<P> model(cpu);
   model.initialize(a.options.seed);
   std::cout << "model: " << grouped(trainable_parameters(demo::config))
             << " parameters with multi-token prediction, " << grouped(count_activated(demo::config).total())
@@ -141,7 +141,7 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   // Only now: whatever is wrong with options or text has been refused, and the earlier run is still there.
   if (a.overwrite) checkpoints.start_over();
   data::save_tokenizer_json(tokenizer, a.folder + "/tokenizer.json");
-  log.emplace(a.folder, demo::config, demo::Model::moe_layers(), options, trainer.state().step);
+  log.emplace(a.folder, demo::config, demo::ModelIn<P>::moe_layers(), options, trainer.state().step);
   trainer.save = std::ref(saver);
   trainer.roll_back = [&](Index step) { saver.roll_back(step); };
   train::EventLog events(a.folder + "/events.jsonl", monitor.recorded_until(trainer.state().step));
@@ -180,6 +180,13 @@ ExitCode train_model(Arguments const& a, Optimizer const& optimizer) {
   return ExitCode::ok;
 }
 
+template <class P>
+ExitCode train_in(Arguments const& a) {
+  if (a.optimizer == "sgd") return train_model<P>(a, optim::Sgd());
+  if (a.optimizer == "muon") return train_model<P>(a, optim::Muon());
+  return train_model<P>(a, optim::AdamW());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -200,6 +207,9 @@ int main(int argc, char** argv) {
   app.add_option("--minutes", o.minutes, "Time budget of training")->capture_default_str();
   app.add_option("--steps", o.steps, "Optimizer steps; 0 = as many as fit in the time");
   app.add_option("--rate", o.learning_rate, "Peak learning rate")->capture_default_str();
+  app.add_option("--precision", a.precision, "What products are computed in: fp32, bf16 or fp8")
+      ->check(CLI::IsMember({"fp32", "bf16", "fp8"}))
+      ->capture_default_str();
   app.add_option("--optimizer", a.optimizer,
                  "adamw, muon (the same --rate), or sgd with momentum (which wants another --rate)")
       ->check(CLI::IsMember({"adamw", "muon", "sgd"}))
@@ -251,8 +261,8 @@ int main(int argc, char** argv) {
   if (!console::parse(app, argc, argv, code)) return code;
   console::outlast_its_terminal();
   return console::guarded([&] {
-    if (a.optimizer == "sgd") return train_model(a, optim::Sgd());
-    if (a.optimizer == "muon") return train_model(a, optim::Muon());
-    return train_model(a, optim::AdamW());
+    if (a.precision == "bf16") return train_in<Bf16>(a);
+    if (a.precision == "fp8") return train_in<Fp8>(a);
+    return train_in<Fp32>(a);
   });
 }

@@ -22,7 +22,10 @@ inline constexpr aeth::ModelConfig config = ::model_config;
 #else
 inline constexpr aeth::ModelConfig config = aeth::presets::micro;
 #endif
-using Model = aeth::Model<config, aeth::Fp32>;
+template <class P>
+using ModelIn = aeth::Model<config, P>;
+/// What a checkpoint is loaded into, whatever it was trained in: it holds the master weights.
+using Model = ModelIn<aeth::Fp32>;
 
 /// What was found to train it well in a few minutes on two cores.
 [[nodiscard]] inline aeth::train::TrainerOptions options() {
@@ -43,8 +46,8 @@ inline void show(std::string_view title, std::string_view before, std::string_vi
 }
 
 /// Two completions and one infilling, greedy, so that equal runs print equal text.
-inline void show_completions(Model const& model, aeth::data::Tokenizer const& tokenizer,
-                             std::string_view unseen) {
+template <class M>
+void show_completions(M const& model, aeth::data::Tokenizer const& tokenizer, std::string_view unseen) {
   aeth::infer::GenerateOptions options{.max_tokens = 60, .sampler = {.temperature = 0.0}};
   for (std::string_view const prompt : {"template<typename _Tp>\n  class ", "#ifndef _GLIBCXX_"}) {
     auto const made =
