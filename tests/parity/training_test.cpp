@@ -71,8 +71,8 @@ auto train_model(int threads, Index micro_rows, SimdLevel level = best_simd_leve
                         {p.loss.main, p.loss.mtp, p.loss.balance, p.gradient_norm, p.max_violation});
   }
   out.weights.assign(model.weights().begin(), model.weights().end());
-  for (auto const m : trainer.first_moments()) out.first.push_back(static_cast<float>(m));
-  for (auto const m : trainer.second_moments()) out.second.push_back(static_cast<float>(m));
+  out.first.assign(trainer.first_moments().begin(), trainer.first_moments().end());
+  out.second.assign(trainer.second_moments().begin(), trainer.second_moments().end());
   auto const biases = model.biases();
   out.biases.assign(biases.data, biases.data + biases.rows * biases.cols);
   return out;
