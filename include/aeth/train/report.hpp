@@ -68,7 +68,7 @@ class ReportWriter {
     Index const experts = experts_of(run_.load);
     std::size_t const rows = run_.load.steps.size();
     if (experts == 0 || rows == 0) return {};
-    std::size_t const count = std::min(rows, std::max<std::size_t>(rows / 10, 10));
+    std::size_t const count = min(rows, max(rows / 10, std::size_t{10}));
     std::vector<double> sums;
     for (auto const& column : run_.load.columns) {
       double sum = 0.0;
@@ -259,7 +259,7 @@ class ReportWriter {
         "<table><thead><tr><th class=\"number\">step</th><th>kind</th><th>what became of "
         "it</th><th>message</th><th>setting</th></tr></thead>"
         "<tbody>\n";
-    for (std::size_t i = 0; i < std::min(most, run_.events.size()); ++i) {
+    for (std::size_t i = 0; i < min(most, run_.events.size()); ++i) {
       Event const& e = run_.events[i];
       std::string const where = e.culprit.tensor.empty() ? "" : text(" (", e.culprit.tensor, ")");
       body_ += text("<tr><td class=\"number\">", e.step, "</td><td class=\"", name_of(e.severity), "\">",
