@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <unordered_map>
+#include <vector>
 
 #include "aeth/core/math.hpp"
 #include "aeth/numeric/f8.hpp"
@@ -59,18 +60,25 @@ enum class F8Operand {
 /// What the operands of products were like, by the place of the weight in memory: its packed form, or its gradient.
 class F8Observation {
  public:
-  /// Begins empty.
-  [[nodiscard]] F8Statistics& at(void const* place, F8Operand operand) { return parts_[key(place, operand)]; }
+  /// Begins empty; valid until the next call.
+  [[nodiscard]] F8Statistics& at(void const* place, F8Operand operand) {
+    std::uintptr_t const wanted = key(place, operand);
+    std::size_t const i = position(wanted);
+    if (i == parts_.size() || parts_[i].where != wanted)
+      parts_.insert(parts_.begin() + static_cast<std::ptrdiff_t>(i), {wanted, {}});
+    return parts_[i].statistics;
+  }
   /// Empty for what was not seen.
   [[nodiscard]] F8Statistics of(void const* place, F8Operand operand) const {
-    auto const found = parts_.find(key(place, operand));
-    return found == parts_.end() ? F8Statistics{} : found->second;
+    std::uintptr_t const wanted = key(place, operand);
+    std::size_t const i = position(wanted);
+    return i < parts_.size() && parts_[i].where == wanted ? parts_[i].statistics : F8Statistics{};
   }
   /// Of all places.
   [[nodiscard]] F8Statistics total(F8Operand operand) const {
     F8Statistics sum;
-    for (auto const& [where, part] : parts_)
-      if (where % 4 == static_cast<std::uintptr_t>(operand)) sum += part;
+    for (Part const& part : parts_)
+      if (part.where % 4 == static_cast<std::uintptr_t>(operand)) sum += part.statistics;
     return sum;
   }
   void clear() { parts_.clear(); }
@@ -78,12 +86,30 @@ class F8Observation {
   friend bool operator==(F8Observation const&, F8Observation const&) = default;
 
  private:
+  struct Part {
+    std::uintptr_t where = 0;
+    F8Statistics statistics;
+    friend bool operator==(Part const&, Part const&) = default;
+  };
+
   /// Weights and gradients lie at multiples of four bytes.
   [[nodiscard]] static std::uintptr_t key(void const* place, F8Operand operand) {
     return reinterpret_cast<std::uintptr_t>(place) + static_cast<std::uintptr_t>(operand);
   }
+  /// Of the first part at `where` or after it.
+  [[nodiscard]] std::size_t position(std::uintptr_t where) const {
+    std::size_t low = 0;
+    for (std::size_t high = parts_.size(); low < high;) {
+      std::size_t const middle = (low + high) / 2;
+      if (parts_[middle].where < where)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    return low;
+  }
 
-  std::unordered_map<std::uintptr_t, F8Statistics> parts_;
+  std::vector<Part> parts_;  ///< ascending; a map would be another header in every program
 };
 
 }  // namespace aeth
