@@ -25,6 +25,7 @@
 #include "aeth/optim/adamw.hpp"
 #include "aeth/optim/on_backend.hpp"
 #include "aeth/optim/step.hpp"
+#include "aeth/train/parameter_ranges.hpp"
 #include "aeth/train/step.hpp"
 #include "command_line.hpp"
 #include "support/configs.hpp"
@@ -100,11 +101,7 @@ class Contender {
     model_.enable_gradients();
     first_ = aeth::Buffer<Moment>(model_.weights().size);
     second_ = aeth::Buffer<Moment>(model_.weights().size);
-    for (aeth::ParameterInfo const& p : model_.parameters()) {
-      bool const decay = p.kind != aeth::nn::ParameterKind::norm;
-      if (ranges_.empty() || ranges_.back().decay != decay) ranges_.push_back({p.offset, p.offset, decay});
-      ranges_.back().end = p.offset + p.size();
-    }
+    ranges_ = aeth::train::parameter_ranges(model_.parameters(), false);
   }
 
   void step(aeth::data::Batch const& batch) {

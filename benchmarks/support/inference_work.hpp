@@ -24,8 +24,11 @@ template <aeth::ModelConfig C>
 template <aeth::ModelConfig C, class P>
 [[nodiscard]] InferenceWork decode_work(aeth::Index batch, double keys) {
   auto const once = aeth::count_activated(C);
-  // The head is in WideWeight, the router never narrowed.
-  aeth::Index const wide = once.head, exact = once.router;
+  // The head is in WideWeight, the router never narrowed. So are the weights of absorbed attention in FP8 where blocks of
+  // 128 rows do not end with heads.
+  bool const codes = C.mla.nope_dim % 128 == 0 && C.mla.v_dim % 128 == 0;
+  aeth::Index const up = aeth::Index{C.layers} * C.mla.heads * (C.mla.nope_dim + C.mla.v_dim) * C.mla.kv_rank,
+                    wide = once.head + (codes ? 0 : up), exact = once.router;
   double narrow = static_cast<double>(once.total() - once.embedding - once.experts - wide - exact);
   if (C.moe.experts > 0) {
     double untouched = 1;
