@@ -27,6 +27,7 @@ inline void restore_row(X* x, e4m3 const* codes, float const* scales, Index size
 template <class L, class P, unsigned R, unsigned V, class Y>
 inline void f8_tile(Index depth, bf16 const* a, Index a_row, float const* a_scales, Index a_scale_row,
                     e4m3 const* b, Index width, float const* b_scales, Y* c, Index ldc, bool accumulate) {
+  constexpr Index lead = 2 * matmul_lead;  // pairs of codes are half as long as those of BF16
   L sum[R][V];
   AETH_UNROLL
   for (unsigned r = 0; r < R; ++r) {
@@ -43,7 +44,10 @@ inline void f8_tile(Index depth, bf16 const* a, Index a_row, float const* a_scal
     auto const step = [&](bf16 const* left_pairs, Index row) {
       decltype(P::right(a)) right[V / 2][2];
       AETH_UNROLL
-      for (unsigned v = 0; v < V / 2; ++v) P::right(b + v * f8_group, right[v]);
+      for (unsigned v = 0; v < V / 2; ++v) {
+        P::right(b + v * f8_group, right[v]);
+        __builtin_prefetch(b + v * f8_group + 2 * lead * width);
+      }
       AETH_UNROLL
       for (unsigned r = 0; r < R; ++r) {
         auto const left = P::left(left_pairs + r * row);

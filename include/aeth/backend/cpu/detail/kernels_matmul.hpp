@@ -49,7 +49,10 @@ inline void matmul_tile(Index steps, typename P::Left const* a, Index a_row, Ind
   for (Index k = 0; k < steps; ++k) {
     decltype(P::right(b)) right[V];
     AETH_UNROLL
-    for (unsigned v = 0; v < V; ++v) right[v] = P::right(b + v * 16 * P::step);
+    for (unsigned v = 0; v < V; ++v) {
+      right[v] = P::right(b + v * 16 * P::step);
+      if constexpr (R <= 2) __builtin_prefetch(b + v * 16 * P::step + matmul_lead * b_step);
+    }
     AETH_UNROLL
     for (unsigned r = 0; r < R; ++r) {
       auto const left = P::left(a + r * a_row);
