@@ -4,49 +4,17 @@
 //
 // test: deepseek_v3
 #include <iostream>
-#include <map>
 #include <string>
 
 #include "aeth/config/describe_plan.hpp"
 #include "aeth/config/plan_rules.hpp"
-#include "aeth/config/presets.hpp"
 #include "aeth/config/published_cost.hpp"
-#include "aeth/config/recipe.hpp"
 #include "support/console.hpp"
+#include "support/planned_runs.hpp"
 
 namespace {
 
 using namespace aeth;
-
-/// A preset, how many tokens its recipe trains on, if one was published, and the plan to begin with.
-struct Run {
-  ModelConfig config;
-  double tokens = 0.0;
-  ParallelPlan plan{};
-  std::string hardware = "zen4";
-};
-
-std::map<std::string, Run> runs() {
-  ParallelPlan const v2{
-      .data = 8,
-      .pipeline = 16,
-      .expert = 8,
-      .schedule = Schedule::zb1p,
-      .batch_rows = 9216};  // arXiv:2405.04434 §3.1.3; the number of devices was not published
-  ParallelPlan const one{.products = Products::fp32, .micro_rows = 4, .batch_rows = 16, .context = 256};
-  ParallelPlan const& v3 = presets::deepseek_v3_plan;
-  double const v3_tokens = presets::deepseek_v3_recipe.tokens;
-  return {{"deepseek_v3", {presets::deepseek_v3, v3_tokens, v3, "h800"}},
-          {"deepseek_r1", {presets::deepseek_r1, v3_tokens, v3, "h800"}},
-          {"deepseek_v2", {presets::deepseek_v2, presets::deepseek_v2_recipe.tokens, v2, "h800"}},
-          {"deepseek_v2_lite", {presets::deepseek_v2_lite, presets::deepseek_v2_lite_recipe.tokens, one}},
-          {"kimi_k2", {presets::kimi_k2, 0.0, v3, "h800"}},
-          {"moonlight_16b_a3b", {presets::moonlight_16b_a3b, 0.0, one}},
-          {"tiny", {presets::tiny, 0.0, one}},
-          {"micro", {presets::micro, 0.0, one}},
-          {"mini", {presets::mini, 0.0, one}},
-          {"medium", {presets::medium, 0.0, one}}};
-}
 
 struct Arguments {
   std::string preset = "deepseek_v3", hardware, schedule, products;
@@ -56,7 +24,7 @@ struct Arguments {
 };
 
 ExitCode plan_run(Arguments const& a) {
-  Run run = runs().at(a.preset);
+  demo::Run run = demo::runs().at(a.preset);
   Hardware hardware = *find_hardware(a.hardware.empty() ? run.hardware : a.hardware);
   if (a.dollars >= 0.0) hardware.dollars_per_hour = a.dollars;
   ParallelPlan& plan = run.plan;
@@ -102,7 +70,7 @@ int main(int argc, char** argv) {
       "plan.");
   Arguments a;
   std::vector<std::string> presets, machines;
-  for (auto const& [name, run] : runs()) presets.push_back(name);
+  for (auto const& [name, run] : demo::runs()) presets.push_back(name);
   for (auto const& hardware : hardware_table) machines.emplace_back(hardware.name);
   app.option_defaults()->take_last();  // an option given twice: the last one counts
   app.add_option("preset", a.preset, "One of the presets")

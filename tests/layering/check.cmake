@@ -1,5 +1,6 @@
 # Checks the headers of ROOT/include/aeth against layers.txt, and four habits: at most 400 lines, no macro without
-# our prefix, our own headers included by their full name, no clock that can jump.
+# our prefix, our own headers included by their full name, no clock that can jump. ROOT/examples/*.cpp have at most 120
+# lines.
 #
 #   cmake -D ROOT=<repository> -P check.cmake
 #
@@ -62,6 +63,12 @@ function(is_umbrella path out)
   endif()
 endfunction()
 
+function(count_lines content out)
+  string(REGEX MATCHALL "\n" newlines "${content}")
+  list(LENGTH newlines count)
+  set(${out} ${count} PARENT_SCOPE)
+endfunction()
+
 file(GLOB_RECURSE headers RELATIVE ${ROOT}/include/aeth
   ${ROOT}/include/aeth/*.hpp ${ROOT}/include/aeth/*.cuh ${ROOT}/include/aeth/*.h)
 foreach(header IN LISTS headers)
@@ -69,8 +76,7 @@ foreach(header IN LISTS headers)
   # Characters that would split or join the elements of a list.
   string(REGEX REPLACE "[][;]" " " content "${content}")
 
-  string(REGEX MATCHALL "\n" newlines "${content}")
-  list(LENGTH newlines line_count)
+  count_lines("${content}" line_count)
   if(line_count GREATER 400)
     string(SUBSTRING "${content}" 0 500 start)
     if(NOT start MATCHES "// generated")
@@ -134,6 +140,16 @@ foreach(header IN LISTS headers)
       endif()
     endif()
   endforeach()
+endforeach()
+
+file(GLOB examples RELATIVE ${ROOT} ${ROOT}/examples/*.cpp)
+foreach(header IN LISTS examples)
+  file(READ ${ROOT}/${header} content)
+  string(REGEX REPLACE "[][;]" " " content "${content}")
+  count_lines("${content}" line_count)
+  if(line_count GREATER 120)
+    violation("${line_count} lines; an example has at most 120")
+  endif()
 endforeach()
 
 list(LENGTH headers count)
