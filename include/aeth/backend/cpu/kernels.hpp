@@ -45,8 +45,8 @@ inline constexpr Index matmul_group = 48;  ///< rows of A that are copied side b
 inline constexpr Index matmul_rows = 5 * matmul_group;  ///< whose copies stay in the second cache level
 inline constexpr Index matmul_ahead_rows =
     24;  ///< fewer use a panel for too short a time to fetch another meanwhile
-/// Steps of k by which one or two rows prefetch what they read of B, 4 KiB of a packed panel: they go through it as fast as
-/// memory gives it, and hardware stops at the end of each page.
+/// Steps of k by which these fewer prefetch what they read of B, 4 KiB of a packed panel: they go through it as fast as memory
+/// gives it, and hardware stops at the end of each page.
 inline constexpr Index matmul_lead = 16;
 inline constexpr Index matmul_copied_a = matmul_k_block * matmul_rows;
 inline constexpr Index matmul_copied_b = matmul_k_block * matmul_panel;

@@ -29,10 +29,11 @@ struct Product<L, bf16> : PairProduct {};
 ///
 /// a_row, a_step   from one row of A to the next, from one step of k to the next, in elements
 /// b_step          the same for B
+/// lead            in elements of B, from what a step reads to what it prefetches; 0: nothing
 /// ahead           prefetched on the way
 template <class P, unsigned R, unsigned V, class T, class X>
 inline void matmul_tile(Index steps, typename P::Left const* a, Index a_row, Index a_step, X const* b,
-                        Index b_step, T* c, Index ldc, bool accumulate, Ahead& ahead) {
+                        Index b_step, Index lead, T* c, Index ldc, bool accumulate, Ahead& ahead) {
   using L = typename P::Sum;
   char const* soon = ahead.begin ? ahead.begin : reinterpret_cast<char const*>(c);
   Index const soon_step = ahead.take(steps);
@@ -49,9 +50,10 @@ inline void matmul_tile(Index steps, typename P::Left const* a, Index a_row, Ind
   for (Index k = 0; k < steps; ++k) {
     decltype(P::right(b)) right[V];
     AETH_UNROLL
-    for (unsigned v = 0; v < V; ++v) {
-      right[v] = P::right(b + v * 16 * P::step);
-      if constexpr (R <= 2) __builtin_prefetch(b + v * 16 * P::step + matmul_lead * b_step);
+    for (unsigned v = 0; v < V; ++v) right[v] = P::right(b + v * 16 * P::step);
+    if (lead != 0) {
+      AETH_UNROLL
+      for (unsigned v = 0; v < V; ++v) __builtin_prefetch(b + v * 16 * P::step + lead);
     }
     AETH_UNROLL
     for (unsigned r = 0; r < R; ++r) {
@@ -93,18 +95,19 @@ inline void matmul_strip(Index rows, Index steps, LeftTiles<typename P::Left> a,
   // A small tile waits for B more than it computes: eight rows take less time as 4 + 4 than as 6 + 2.
   Index full = rows / most * most;
   if (most == 6 && rows - full == 2 && full > 0 && (a.even() || full % matmul_group != 0)) full -= most;
+  auto const tile = [&]<unsigned R>(Index row, std::integral_constant<unsigned, R>) {
+    // The first tile fetches B, and those after it find it near.
+    Index const lead = row == 0 && rows < matmul_ahead_rows ? matmul_lead * b_step : 0;
+    matmul_tile<P, R, V>(steps, a.at(row), a.row, a.step, b, b_step, lead, c + row * ldc, ldc, accumulate,
+                         ahead);
+  };
   Index row = 0;
-  for (; row < full; row += most)
-    matmul_tile<P, most, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate,
-                            ahead);
+  for (; row < full; row += most) tile(row, std::integral_constant<unsigned, most>());
   if constexpr (most > 4)
-    for (; row + 4 <= rows; row += 4)
-      matmul_tile<P, 4, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate, ahead);
+    for (; row + 4 <= rows; row += 4) tile(row, std::integral_constant<unsigned, 4>());
   if constexpr (most > 2)
-    for (; row + 2 <= rows; row += 2)
-      matmul_tile<P, 2, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate, ahead);
-  for (; row < rows; ++row)
-    matmul_tile<P, 1, V>(steps, a.at(row), a.row, a.step, b, b_step, c + row * ldc, ldc, accumulate, ahead);
+    for (; row + 2 <= rows; row += 2) tile(row, std::integral_constant<unsigned, 2>());
+  for (; row < rows; ++row) tile(row, std::integral_constant<unsigned, 1>());
 }
 
 /// A, given by columns, in groups of rows one after another in `to`: in each, all rows of a step lie together.
