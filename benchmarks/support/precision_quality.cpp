@@ -201,13 +201,22 @@ std::string percent(double share) {
   return (share >= 0 ? "+" : "") + aeth::fixed(100 * share, 3);
 }
 
+/// A mean of differences in percent, and its standard error where there are several.
+std::string with_error(Moments const& m) {
+  if (m.count == 0) return "–";
+  std::string const mean = percent(m.mean);
+  if (m.count < 2) return mean;
+  return mean + " ± " + aeth::fixed(100 * m.deviation / std::sqrt(static_cast<double>(m.count)), 3);
+}
+
 void table(std::string const& path) {
   auto const runs = read_runs(path);
   if (runs.empty()) throw std::runtime_error(path + ": no results");
   std::printf(
-      "| model | arithmetic | seeds | final loss, spread over seeds | beside BF16, %% (paired) | spread of "
-      "that, %% | "
-      "validation loss | beside BF16, %% |\n|---|---|---|---|---|---|---|---|\n");
+      "| model | arithmetic | seeds | final loss, spread over seeds | beside BF16, %% (paired; ± standard "
+      "error) | "
+      "spread of that over seeds, %% | validation loss | beside BF16, %% "
+      "|\n|---|---|---|---|---|---|---|---|\n");
   for (std::string const& model : models_of(runs))
     for (Arithmetic const& a : arithmetics) {
       std::vector<double> losses, validations, differences, validation_differences;
@@ -216,17 +225,18 @@ void table(std::string const& path) {
         losses.push_back(run.final_loss());
         validations.push_back(run.validation);
         Run const* const other = partner(runs, run);
-        if (other == nullptr) continue;
+        if (other == nullptr || other == &run) continue;
         differences.push_back(run.final_loss() / other->final_loss() - 1);
         validation_differences.push_back(run.validation / other->validation - 1);
       }
       if (losses.empty()) continue;
-      Moments const loss = moments(losses), difference = moments(differences);
+      Moments const loss = moments(losses), difference = moments(differences),
+                    validation = moments(validation_differences);
       std::printf("| %s | %s | %td | %s ± %s | %s | %s | %s | %s |\n", model.c_str(), a.meaning, loss.count,
                   aeth::fixed(loss.mean, 4).c_str(), aeth::fixed(loss.deviation, 4).c_str(),
-                  percent(difference.mean).c_str(), aeth::fixed(100 * difference.deviation, 3).c_str(),
-                  aeth::fixed(moments(validations).mean, 4).c_str(),
-                  percent(moments(validation_differences).mean).c_str());
+                  with_error(difference).c_str(),
+                  difference.count < 2 ? "–" : aeth::fixed(100 * difference.deviation, 3).c_str(),
+                  aeth::fixed(moments(validations).mean, 4).c_str(), with_error(validation).c_str());
     }
 }
 
