@@ -286,6 +286,7 @@ class Cpu {
   static void observe(F8Statistics& total, MatrixView<X const> x, float const* scales, Index row_stride,
                       Index rows_per_scale, Index columns_per_scale);
   void reserve_f8_scratch();
+  [[nodiscard]] cpu::F8Tile limited_tile(cpu::F8Tile tile, Arena& arena, Index stride) const;
   template <class Product>
   void add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
                     cpu::F8TileScales const& scales, Product const& product) const;

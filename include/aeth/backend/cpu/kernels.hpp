@@ -92,6 +92,17 @@ struct Ahead {
   }
 };
 
+/// Scales of a tile of products of FP8 codes: of row i at rows[i · row_step], of column j at columns[j].
+struct F8TileScales {
+  float const* rows = nullptr;  ///< null: no scales
+  Index row_step = 0;
+  float const* columns = nullptr;
+
+  [[nodiscard]] F8TileScales at(Index row, Index column) const {
+    return rows ? F8TileScales{rows + row * row_step, row_step, columns + column} : *this;
+  }
+};
+
 /// Elements of k that lie side by side in a packed panel.
 template <class X>
 inline constexpr Index pair_of = std::is_same_v<X, bf16> ? 2 : 1;
@@ -286,25 +297,28 @@ template <class X>
 inline constexpr Index plain_pairs_rows = 6;
 #endif
 
-/// C (+)= A · B on this thread at a level, prefetching what is read after it; see detail/kernels_matmul.hpp.
+/// C (+)= A · B on this thread at a level, prefetching what is read after it; of FP8 codes with their scales, which add up
+/// once. See detail/kernels_matmul.hpp.
 template <class X, class Y, class T>
 void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c,
-            Index ldc, bool accumulate, T* scratch, Ahead& ahead) {
+            Index ldc, bool accumulate, T* scratch, Ahead& ahead, F8TileScales const& scales = {}) {
   if constexpr (std::is_same_v<X, bf16>) {
+    FlushSubnormals const scope;
 #if AETH_X86_64
     if (level == SimdLevel::avx512_bf16 && (rows < plain_pairs_rows || dot_products_pay<X>()))
-      return avx512_bf16::matmul<avx512::F32>(rows, columns, depth, a, b, c, ldc, accumulate, scratch, ahead);
+      return avx512_bf16::matmul<avx512::F32>(rows, columns, depth, a, b, c, ldc, accumulate, scratch, ahead,
+                                              scales);
 #endif
-    FlushSubnormals const scope;
-    return AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch, ahead);
+    return AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch, ahead,
+                           scales);
   }
   AETH_CPU_KERNEL(level, T, matmul, rows, columns, depth, a, b, c, ldc, accumulate, scratch, ahead);
 }
 template <class X, class Y, class T>
 void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c,
-            Index ldc, bool accumulate, T* scratch) {
+            Index ldc, bool accumulate, T* scratch, F8TileScales const& scales = {}) {
   Ahead nothing;
-  matmul(level, rows, columns, depth, a, b, c, ldc, accumulate, scratch, nothing);
+  matmul(level, rows, columns, depth, a, b, c, ldc, accumulate, scratch, nothing, scales);
 }
 
 /// A few rows times one packed FP8 panel at a level; see detail/kernels_f8_rows.hpp.
@@ -312,12 +326,12 @@ template <class Y>
 void f8_rows(SimdLevel level, Index rows, Index columns, Index depth, bf16 const* a, Index a_row,
              float const* a_scales, Index a_scale_row, e4m3 const* b, Index width, float const* b_scales,
              Y* c, Index ldc, bool accumulate) {
+  FlushSubnormals const scope;
 #if AETH_X86_64
   if (level == SimdLevel::avx512_bf16)
     return avx512_bf16::f8_rows<avx512::F32>(rows, columns, depth, a, a_row, a_scales, a_scale_row, b, width,
                                              b_scales, c, ldc, accumulate);
 #endif
-  FlushSubnormals const scope;
   AETH_CPU_KERNEL(level, float, f8_rows, rows, columns, depth, a, a_row, a_scales, a_scale_row, b, width,
                   b_scales, c, ldc, accumulate);
 }

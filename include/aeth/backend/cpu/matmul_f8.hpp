@@ -5,9 +5,9 @@
 /// in the weight's gradient, where the sum runs over tokens, 128 tokens times one column, counted from the first row of a
 /// group. Within 128 steps of k a sum is the chain of BF16 products (detail/kernels_matmul.hpp): all codes and their
 /// products are exact there. It is then promoted: multiplied by the rounded product of both scales and added, with one
-/// rounding, to a sum in FP32, which begins at 0 or at what the result holds. `Cpu::set_f8_arithmetic` changes scales, tiles
-/// and sums. In the products per head of absorbed attention the left operand is not quantised: its numbers in BF16 are its
-/// codes, with scales of 1.
+/// rounding, to a sum in FP32, which begins at 0 or at what the result holds; subnormal numbers count as zero here too.
+/// `Cpu::set_f8_arithmetic` changes scales, tiles and sums. In the products per head of absorbed attention the left operand
+/// is not quantised: its numbers in BF16 are its codes, with scales of 1.
 ///
 /// Packed weights are bytes: codes in panels like those of BF16, then, aligned to a cache line, a scale per panel and
 /// block of k.
@@ -47,26 +47,19 @@ struct F8Tile {
   Index height, width;
   float* c;
   Index c_row;
-  float* part;  ///< sums that are not in c yet, rows `stride` apart
-  Index stride;
-  float* term;  ///< like part, for limited sums
+  float* part = nullptr;  ///< where sums are limited: those that are not in c yet, rows `stride` apart
+  float* term = nullptr;  ///< the product of one instruction, like part
+  Index stride = 0;
 };
-/// Scales of a block: of row i at rows[i · row_step], of column j at columns[j].
-struct F8TileScales {
-  float const* rows = nullptr;
-  Index row_step = 0;
-  float const* columns = nullptr;
-};
-
-inline constexpr Index f8_gradient_rows = 2 * matmul_group, f8_gradient_columns = 4 * matmul_panel;
-/// Floats of scratch of a task: a widened part of a panel, the sums of a block of k, a narrow C before it is rounded,
-/// column scales, and what a product within a block needs.
-inline constexpr Index f8_scratch = f8_block * matmul_panel / 2 + 2 * matmul_rows * matmul_panel +
-                                    f8_gradient_rows * f8_gradient_columns + matmul_panel + matmul_scratch;
+inline constexpr Index f8_gradient_rows = 4 * matmul_group, f8_gradient_columns = 4 * matmul_panel;
+/// Floats of scratch of a task: a widened part of a panel, a narrow C before it is rounded, column scales, and what a
+/// product within a block needs.
+inline constexpr Index f8_scratch =
+    f8_block * matmul_panel / 2 + matmul_rows * matmul_panel + matmul_panel + matmul_scratch;
 inline constexpr Index f8_instruction = 32;  ///< steps of k that a tensor core adds at once (Hopper's wgmma)
-/// Floats beside those where sums are limited: the product of one instruction.
+/// Floats beside those where sums are limited: of a block of k, and the product of one instruction.
 inline constexpr Index f8_limited_scratch =
-    max(matmul_rows * matmul_panel, f8_gradient_rows* f8_gradient_columns);
+    2 * max(matmul_rows * matmul_panel, f8_gradient_rows* f8_gradient_columns);
 
 /// Runs `body(job, at, thread)` for every task of several jobs; `tasks_of(job)` says how many it has, panel_bytes: see
 /// tasks_at_once().
@@ -91,36 +84,41 @@ void for_tasks(Cpu& cpu, Job const* jobs, Index count, Index panel_bytes, TasksO
 
 }  // namespace cpu
 
-/// One block of k of a tile, in ascending order, the first and the last of them named: product(from, steps, to) makes a
-/// part of the block's sum. The tile's c is overwritten unless `accumulate`.
+/// One block of k of a tile, in ascending order, the first and the last of them named: product(from, steps, to, stride,
+/// scales, add) makes a part of the block's sum. The tile's c is overwritten unless `accumulate`.
 ///
-/// shapes   to, tile.part, tile.term [height, stride], of which width columns count; c [height, width]
+/// shapes   tile.part, tile.term [height, stride], of which width columns count; c [height, width]
 template <class Product>
 void Cpu::add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
                        cpu::F8TileScales const& scales, Product const& product) const {
-  auto const promote = [&](cpu::F8TileScales const& by, bool add) {
-    AETH_CPU_KERNEL(level_, float, promote, tile.c, tile.c_row, tile.part, tile.stride, tile.height,
-                    tile.width, by.rows, by.row_step, by.columns, add);
-  };
-  if (!f8_.limited()) {
-    product(Index{0}, depth, tile.part);
-    return promote(scales, accumulate || !first);
-  }
+  if (!f8_.limited()) return product(Index{0}, depth, tile.c, tile.c_row, scales, accumulate || !first);
+  cpu::FlushSubnormals const scope;
   cpu::F8TileScales const none{}, &inside = f8_.promote ? none : scales, &after = f8_.promote ? scales : none;
   if (first || f8_.promote)
     for (Index i = 0; i < tile.height * tile.stride; ++i) tile.part[i] = 0.0f;
   std::uint32_t const kept = ~std::uint32_t{0} << (24 - f8_.accumulator_bits);
   for (Index k = 0; k < depth; k += cpu::f8_instruction) {
-    product(k, min(cpu::f8_instruction, depth - k), tile.term);
+    product(k, min(cpu::f8_instruction, depth - k), tile.term, tile.stride, none, false);
     AETH_CPU_KERNEL(level_, float, add_limited, tile.part, tile.term, tile.stride, tile.height, tile.width,
-                    inside.rows, inside.row_step, inside.columns, kept);
+                    inside, kept);
   }
-  if (f8_.promote || last) promote(after, accumulate || (f8_.promote && !first));
+  if (f8_.promote || last)
+    AETH_CPU_KERNEL(level_, float, promote, tile.c, tile.c_row, tile.part, tile.stride, tile.height,
+                    tile.width, after, accumulate || (f8_.promote && !first));
 }
 
 inline void Cpu::reserve_f8_scratch() {
   Index const floats = cpu::f8_scratch + (f8_.limited() ? cpu::f8_limited_scratch : 0);
   for (Arena& arena : thread_scratch_) arena.reserve(floats * static_cast<Index>(sizeof(float)));
+}
+
+/// The tile with room for limited sums, if sums are limited.
+inline cpu::F8Tile Cpu::limited_tile(cpu::F8Tile tile, Arena& arena, Index stride) const {
+  if (!f8_.limited()) return tile;
+  tile.part = arena.take<float>(tile.height * stride);
+  tile.term = arena.take<float>(tile.height * stride);
+  tile.stride = stride;
+  return tile;
 }
 
 template <class Y>
@@ -149,7 +147,6 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
     Arena& arena = thread_scratch_[to_size(thread)];
     ArenaScope const task_scope(arena);
     bf16* const pairs = arena.take<bf16>(cpu::f8_block * cpu::matmul_panel);
-    float* const part = arena.take<float>(height * cpu::matmul_panel);
     float* const column_scales = arena.take<float>(cpu::matmul_panel);
     float* const scratch = arena.take<float>(cpu::matmul_scratch);
     Y* const c = job.c + row * job.c_row + column;
@@ -163,23 +160,21 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
       if (write == Write::accumulate)
         AETH_CPU_KERNEL(level_, float, copy_rows, out, out_row, c, job.c_row, height, used);
     }
-    float* const term = f8_.limited() ? arena.take<float>(cpu::f8_limited_scratch) : nullptr;
-    cpu::F8Tile const tile{height, used, out, out_row, part, cpu::matmul_panel, term};
+    cpu::F8Tile const tile = limited_tile({height, used, out, out_row}, arena, cpu::matmul_panel);
     for (Index b = 0; b < layout.blocks(); ++b) {
       Index const k = b * cpu::f8_block, depth = min(cpu::f8_block, job.depth - k);
       float const scale = layout.scales(job.b)[panel * layout.blocks() + b];
-      for (Index j = 0; j < used; ++j) column_scales[j] = scale;
+      for (Index j = 0; j < cpu::matmul_panel; ++j) column_scales[j] = scale;
       cpu::widen_groups(level_, pairs, layout.panel(job.b, panel) + k * width,
                         round_up(depth, Index{2}) * width);
-      add_f8_block(tile, depth, b == 0, b + 1 == layout.blocks(), write == Write::accumulate,
-                   {job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, column_scales},
-                   [&](Index from, Index steps, float* to) {
-                     cpu::matmul(
-                         level_, height, used, steps,
-                         cpu::LeftMatrix<bf16>{job.a.codes + row * job.a.stride + k + from, job.a.stride},
-                         cpu::RightMatrix<bf16>{pairs + from * width, width, 0}, to, cpu::matmul_panel, false,
-                         scratch);
-                   });
+      add_f8_block(
+          tile, depth, b == 0, b + 1 == layout.blocks(), write == Write::accumulate,
+          {job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, column_scales},
+          [&](Index from, Index steps, float* to, Index stride, cpu::F8TileScales const& by, bool add) {
+            cpu::matmul(level_, height, used, steps,
+                        cpu::LeftMatrix<bf16>{job.a.codes + row * job.a.stride + k + from, job.a.stride},
+                        cpu::RightMatrix<bf16>{pairs + from * width, width, 0}, to, stride, add, scratch, by);
+          });
     }
     if constexpr (!std::is_same_v<Y, float>)
       AETH_CPU_KERNEL(level_, float, copy_rows, c, job.c_row, out, out_row, height, used);
@@ -199,23 +194,21 @@ inline void Cpu::weight_grad_f8(cpu::F8GradientJob const* jobs, Index count) {
                 height = min(tile_rows, job.rows - row), width = min(tile_columns, job.columns - column);
     Arena& arena = thread_scratch_[to_size(thread)];
     ArenaScope const task_scope(arena);
-    float* const part = arena.take<float>(tile_rows * tile_columns);
     float* const scratch = arena.take<float>(cpu::matmul_scratch);
-    float* const term = f8_.limited() ? arena.take<float>(cpu::f8_limited_scratch) : nullptr;
-    cpu::F8Tile const tile{height,       width, job.c + row * job.c_row + column, job.c_row, part,
-                           tile_columns, term};
+    cpu::F8Tile const tile =
+        limited_tile({height, width, job.c + row * job.c_row + column, job.c_row}, arena, tile_columns);
     for (Index b = 0, t = 0; t < job.depth; ++b, t += cpu::f8_block)
-      add_f8_block(tile, min(cpu::f8_block, job.depth - t), b == 0, t + cpu::f8_block >= job.depth, true,
-                   {job.a.scales + b * job.a.scale_stride + row, Index{1},
-                    job.b.scales + b * job.b.scale_stride + column},
-                   [&](Index from, Index steps, float* to) {
-                     Index const k = t + from;
-                     cpu::matmul(
-                         level_, height, width, steps,
-                         cpu::LeftMatrix<bf16>{job.a.codes + k * job.a.stride + row, job.a.stride, true},
-                         cpu::RightMatrix<bf16>{job.b.codes + k * job.b.stride + column, job.b.stride}, to,
-                         tile_columns, false, scratch);
-                   });
+      add_f8_block(
+          tile, min(cpu::f8_block, job.depth - t), b == 0, t + cpu::f8_block >= job.depth, true,
+          {job.a.scales + b * job.a.scale_stride + row, Index{1},
+           job.b.scales + b * job.b.scale_stride + column},
+          [&](Index from, Index steps, float* to, Index stride, cpu::F8TileScales const& by, bool add) {
+            Index const k = t + from;
+            cpu::matmul(level_, height, width, steps,
+                        cpu::LeftMatrix<bf16>{job.a.codes + k * job.a.stride + row, job.a.stride, true},
+                        cpu::RightMatrix<bf16>{job.b.codes + k * job.b.stride + column, job.b.stride}, to,
+                        stride, add, scratch, by);
+          });
   });
 }
 

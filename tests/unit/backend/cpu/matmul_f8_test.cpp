@@ -67,6 +67,12 @@ float fma(float a, float b, float c) {
   return cpu::scalar::flushing_fma(a, b, c);
 }
 
+/// A block's sum times the product of its scales, added to c: subnormal numbers count as zero here too.
+float promoted(float part, float a, float b, float c) {
+  using cpu::scalar::flushed;
+  return fma(part, flushed(flushed(a) * flushed(b)), c);
+}
+
 /// c (+)= x · wᵀ from quantised operands: per block of 128 a chain over pairs, the odd one first, then promotion.
 Tensor<float> product(Quantized x, Quantized w, Tensor<float> c) {
   for (Index i = 0; i < c.rows; ++i)
@@ -78,7 +84,7 @@ Tensor<float> product(Quantized x, Quantized w, Tensor<float> c) {
           if (k + 1 < end) part = fma(x.codes(i, k + 1), w.codes(o, k + 1), part);
           part = fma(x.codes(i, k), w.codes(o, k), part);
         }
-        c(i, o) = std::fma(part, x.scales(i, b) * w.scales(o, b), c(i, o));
+        c(i, o) = promoted(part, x.scales(i, b), w.scales(o, b), c(i, o));
       }
   return c;
 }
@@ -91,7 +97,7 @@ Tensor<float> gradient(Quantized dy, Quantized x, Tensor<float> dw) {
         float part = 0;
         for (Index t = b; t < min(b + 128, x.codes.rows); ++t)
           part = fma(dy.codes(t, o), x.codes(t, i), part);
-        dw(o, i) = std::fma(part, dy.scales(b, o) * x.scales(b, i), dw(o, i));
+        dw(o, i) = promoted(part, dy.scales(b, o), x.scales(b, i), dw(o, i));
       }
   return dw;
 }
@@ -171,6 +177,30 @@ TEST_CASE("FP8 products are what their definition says, on every SIMD level", "[
   }
 }
 
+TEST_CASE(
+    "scales so small that subnormal numbers come up count as zero on every SIMD level, for few rows and many",
+    "[backend][fp8]") {
+  for (float const size : {1e-33f, 1e-34f, 1e-37f, 1e-39f})
+    for (Index const rows : {Index{1}, Index{4}, Index{9}}) {
+      auto const x = operand<float>(rows, 256, 6);
+      auto w = operand<float>(70, 256, 7);
+      for (float& v : w.values) v *= size;
+      auto const expected = product(activation(x), weight(w), {rows, 70});
+      for (SimdLevel const level : test::simd_levels()) {
+        INFO("level " << static_cast<int>(level) << ", " << rows << " rows, weights of " << size);
+        Cpu cpu(2, level);
+        Packed packed(cpu, w, false);
+        for (F8Arithmetic const& how : {F8Arithmetic{}, F8Arithmetic{.accumulator_bits = 14}}) {
+          cpu.set_f8_arithmetic(how);
+          Tensor<float> y(rows, 70);
+          cpu.linear(x.cview(), static_cast<e4m3 const*>(packed.data()), y.view());
+          if (!how.limited()) CHECK(test::same_bits(y.values, expected.values));
+          for (float const v : y.values) CHECK((v == 0 || std::fabs(v) >= 0x1p-126f));
+        }
+      }
+    }
+}
+
 TEST_CASE("FP8 gradients of weights are what their definition says, on every SIMD level", "[backend][fp8]") {
   for (SimdLevel const level : test::simd_levels()) {
     Cpu cpu(2, level);
@@ -196,7 +226,6 @@ float element(F8Arithmetic const& how, Index depth, float c, bool pairs, A a, B 
   float whole = 0;
   for (Index k0 = 0; k0 < depth; k0 += 128) {
     Index const end = min(k0 + 128, depth);
-    float const scale = sa(k0) * sb(k0);
     float part = 0;
     for (Index i0 = k0; i0 < end; i0 += 32) {
       float term = 0;
@@ -206,9 +235,9 @@ float element(F8Arithmetic const& how, Index depth, float c, bool pairs, A a, B 
       if (how.promote)
         part = cut(part + term);
       else
-        whole = cut(std::fma(term, scale, whole));
+        whole = cut(promoted(term, sa(k0), sb(k0), whole));
     }
-    if (how.promote) c = std::fma(part, scale, c);
+    if (how.promote) c = promoted(part, sa(k0), sb(k0), c);
   }
   return how.promote ? c : c + whole;
 }

@@ -134,32 +134,33 @@ inline void pack_codes_transposed(e4m3* to, Index width, X const* w, Index strid
   }
 }
 
-/// The rounded product of a row's and some columns' scales, or 1 if none are given.
+/// sum + part · (a · b): what a block of FP8 codes, whose scales are a and b, adds. Like the products it takes subnormal
+/// numbers for zero, here because FlushSubnormals is in force.
 template <class L>
-inline L scale_of(float const* row_scale, float const* column_scales, Index n) {
-  return row_scale ? L::set(*row_scale) * load_lanes<L>(column_scales, n) : L::set(1.0f);
+inline L promoted(L part, L a, L b, L sum) {
+  return fma(part, a * b, sum);
 }
 
-/// c (+)= part · scale, element by element.
+/// c (+)= part · scale, element by element; without scales they are 1.
 template <class L>
 inline void promote(float* c, Index ldc, float const* part, Index part_stride, Index rows, Index columns,
-                    float const* row_scales, Index row_scale_step, float const* column_scales, bool add) {
+                    F8TileScales const& scales, bool add) {
   for (Index r = 0; r < rows; ++r)
     for_lanes(columns, [&](Index j, Index n) {
       float* const to = c + r * ldc + j;
-      L const scale =
-          scale_of<L>(row_scales ? row_scales + r * row_scale_step : nullptr, column_scales + j, n);
-      L const sum = add ? load_lanes<L>(to, n) : L::set(0.0f);
-      store_lanes(fma(load_lanes<L>(part + r * part_stride + j, n), scale, sum), to, n);
+      L const one = L::set(1.0f), sum = add ? load_lanes<L>(to, n) : L::set(0.0f),
+              row_scale = scales.rows ? L::set(scales.rows[r * scales.row_step]) : one,
+              column_scale = scales.rows ? load_lanes<L>(scales.columns + j, n) : one;
+      store_lanes(promoted(load_lanes<L>(part + r * part_stride + j, n), row_scale, column_scale, sum), to,
+                  n);
     });
 }
 
 /// sum += part · scale, then cut towards zero to the bits that are kept: a tensor core's addition.
 template <class L>
 inline void add_limited(float* sum, float const* part, Index stride, Index rows, Index columns,
-                        float const* row_scales, Index row_scale_step, float const* column_scales,
-                        std::uint32_t kept) {
-  promote<L>(sum, stride, part, stride, rows, columns, row_scales, row_scale_step, column_scales, true);
+                        F8TileScales const& scales, std::uint32_t kept) {
+  promote<L>(sum, stride, part, stride, rows, columns, scales, true);
   for (Index r = 0; r < rows; ++r)
     for (Index j = 0; j < columns; ++j) {
       float& x = sum[r * stride + j];

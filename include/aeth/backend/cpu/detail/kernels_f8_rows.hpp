@@ -69,9 +69,9 @@ inline void f8_tile(Index depth, bf16 const* a, Index a_row, float const* a_scal
     }
     AETH_UNROLL
     for (unsigned r = 0; r < R; ++r) {
-      L const scale = L::set(a_scales[r * a_scale_row + block] * b_scales[block]);
+      L const row_scale = L::set(a_scales[r * a_scale_row + block]), column_scale = L::set(b_scales[block]);
       AETH_UNROLL
-      for (unsigned v = 0; v < V; ++v) sum[r][v] = fma(part[r][v], scale, sum[r][v]);
+      for (unsigned v = 0; v < V; ++v) sum[r][v] = promoted(part[r][v], row_scale, column_scale, sum[r][v]);
     }
   }
   AETH_UNROLL

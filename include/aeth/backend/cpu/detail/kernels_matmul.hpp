@@ -31,9 +31,11 @@ struct Product<L, bf16> : PairProduct {};
 /// b_step          the same for B
 /// lead            in elements of B, from what a step reads to what it prefetches; 0: nothing
 /// ahead           prefetched on the way
+/// scales          if there are any, the sum begins at 0 and is promoted
 template <class P, unsigned R, unsigned V, class T, class X>
 inline void matmul_tile(Index steps, typename P::Left const* a, Index a_row, Index a_step, X const* b,
-                        Index b_step, Index lead, T* c, Index ldc, bool accumulate, Ahead& ahead) {
+                        Index b_step, Index lead, T* c, Index ldc, bool accumulate, Ahead& ahead,
+                        F8TileScales const& scales) {
   using L = typename P::Sum;
   char const* soon = ahead.begin ? ahead.begin : reinterpret_cast<char const*>(c);
   Index const soon_step = ahead.take(steps);
@@ -42,7 +44,7 @@ inline void matmul_tile(Index steps, typename P::Left const* a, Index a_row, Ind
   for (unsigned r = 0; r < R; ++r) {
     AETH_UNROLL
     for (unsigned v = 0; v < V; ++v) {
-      sum[r][v] = accumulate ? L::load(c + r * ldc + v * 16) : L::set(T(0));
+      sum[r][v] = accumulate && !scales.rows ? L::load(c + r * ldc + v * 16) : L::set(T(0));
       // The tile below comes next, and C may be far away.
       __builtin_prefetch(c + (R + r) * ldc + v * 16, 1);
     }
@@ -66,6 +68,19 @@ inline void matmul_tile(Index steps, typename P::Left const* a, Index a_row, Ind
     a += a_step;
     b += b_step;
   }
+  if constexpr (P::step == 2)
+    if (scales.rows) {
+      AETH_UNROLL
+      for (unsigned r = 0; r < R; ++r) {
+        L const row_scale = L::set(scales.rows[r * scales.row_step]);
+        AETH_UNROLL
+        for (unsigned v = 0; v < V; ++v) {
+          T* const to = c + r * ldc + v * 16;
+          L const before = accumulate ? L::load(to) : L::set(T(0));
+          sum[r][v] = promoted(sum[r][v], row_scale, L::load(scales.columns + v * 16), before);
+        }
+      }
+    }
   AETH_UNROLL
   for (unsigned r = 0; r < R; ++r) {
     AETH_UNROLL
@@ -89,7 +104,7 @@ struct LeftTiles {
 /// All rows of one strip of V·16 columns.
 template <class P, unsigned V, class T, class X>
 inline void matmul_strip(Index rows, Index steps, LeftTiles<typename P::Left> a, X const* b, Index b_step,
-                         T* c, Index ldc, bool accumulate, Ahead& ahead) {
+                         T* c, Index ldc, bool accumulate, Ahead& ahead, F8TileScales const& scales) {
   constexpr unsigned most = P::rows;
   static_assert(matmul_group % most == 0);
   // A small tile waits for B more than it computes: eight rows take less time as 4 + 4 than as 6 + 2.
@@ -99,7 +114,7 @@ inline void matmul_strip(Index rows, Index steps, LeftTiles<typename P::Left> a,
     // The first tile fetches B, and those after it find it near.
     Index const lead = row == 0 && rows < matmul_ahead_rows ? matmul_lead * b_step : 0;
     matmul_tile<P, R, V>(steps, a.at(row), a.row, a.step, b, b_step, lead, c + row * ldc, ldc, accumulate,
-                         ahead);
+                         ahead, scales.at(row, 0));
   };
   Index row = 0;
   for (; row < full; row += most) tile(row, std::integral_constant<unsigned, most>());
@@ -197,9 +212,10 @@ inline void copy_rows_of_panel(X* to, Index width, B const* b, Index ldb, Index 
 ///           rounded once
 /// scratch   matmul_scratch elements
 /// ahead     read after this product; prefetched with the last part of k, or with all if B is not a packed panel
+/// scales    of BF16 operands that are FP8 codes: at most one part of k, C of floats; the result is promoted
 template <class L, class X, class Y, class T = typename L::Scalar>
 inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c, Index ldc,
-                   bool accumulate, T* scratch, Ahead& ahead) {
+                   bool accumulate, T* scratch, Ahead& ahead, F8TileScales const& scales = {}) {
   using P = Product<L, X>;
   using Left = typename P::Left;
   constexpr Index tile = P::rows, panel = matmul_panel, step = P::step;
@@ -252,14 +268,22 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
         if constexpr (wide > 16)
           for (; j + wide <= whole; j += wide)
             matmul_strip<P, P::vectors>(height, steps, left, right + j * step, right_step, to + j, out_row,
-                                        add, soon);
+                                        add, soon, scales.at(r0, j0 + j));
         for (; j < whole; j += 16)
-          matmul_strip<P, 1>(height, steps, left, right + j * step, right_step, to + j, out_row, add, soon);
+          matmul_strip<P, 1>(height, steps, left, right + j * step, right_step, to + j, out_row, add, soon,
+                             scales.at(r0, j0 + j));
         if (whole == width) continue;
         if (add)
           for (Index r = 0; r < height; ++r)
             for (Index x = whole; x < width; ++x) edge[r * 16 + x - whole] = to[r * out_row + x];
-        matmul_strip<P, 1>(height, steps, left, right + whole * step, right_step, edge, Index{16}, add, soon);
+        float edge_scales[16] = {};
+        F8TileScales edge_by = scales.at(r0, 0);
+        if (scales.rows) {
+          for (Index x = whole; x < width; ++x) edge_scales[x - whole] = scales.columns[j0 + x];
+          edge_by.columns = edge_scales;
+        }
+        matmul_strip<P, 1>(height, steps, left, right + whole * step, right_step, edge, Index{16}, add, soon,
+                           edge_by);
         for (Index r = 0; r < height; ++r)
           for (Index x = whole; x < width; ++x) to[r * out_row + x] = edge[r * 16 + x - whole];
       }

@@ -179,6 +179,13 @@ inline float flushing_fma(float a, float b, float c) {
   return size < least || (size == least && error < 0) ? std::copysign(0.0f, sum) : sum;
 }
 
+/// The definition of a promotion, see detail/kernels_f8.hpp, on machines that have no FlushSubnormals too.
+inline F32 promoted(F32 part, F32 a, F32 b, F32 sum) {
+  for (int i = 0; i < 16; ++i)
+    sum.v[i] = flushing_fma(part.v[i], flushed(flushed(a.v[i]) * flushed(b.v[i])), sum.v[i]);
+  return sum;
+}
+
 /// Products of BF16 pairs: the definition of what the dot-product instruction computes.
 struct PairProduct {
   using Sum = F32;
