@@ -12,7 +12,8 @@
 
 namespace demo {
 
-/// Bits per byte beside those of compressors, and how well the second next token is predicted.
+/// Bits per byte beside those of compressors, for which the text is written to the run's folder, and how well the second next
+/// token is predicted.
 template <class Trainer>
 void print_results(Trainer& trainer, TrainingText const& text, std::string const& folder) {
   auto const result = trainer.validate_now();

@@ -14,6 +14,7 @@
 
 namespace demo {
 
+/// Documents, tokenizer and tokens of a run.
 struct TrainingText {
   aeth::data::Split split;
   aeth::data::Tokenizer tokenizer;  ///< learned from the part that is trained on

@@ -297,8 +297,8 @@ template <class X>
 inline constexpr Index plain_pairs_rows = 6;
 #endif
 
-/// C (+)= A · B on this thread at a level, prefetching what is read after it; of FP8 codes with their scales, which add up
-/// once. See detail/kernels_matmul.hpp.
+/// C (+)= A · B on this thread at a level, prefetching what is read after it. Given the scales of FP8 codes, the sum over k is
+/// promoted once. See detail/kernels_matmul.hpp.
 template <class X, class Y, class T>
 void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c,
             Index ldc, bool accumulate, T* scratch, Ahead& ahead, F8TileScales const& scales = {}) {

@@ -5,9 +5,9 @@
 /// in the weight's gradient, where the sum runs over tokens, 128 tokens times one column, counted from the first row of a
 /// group. Within 128 steps of k a sum is the chain of BF16 products (detail/kernels_matmul.hpp): all codes and their
 /// products are exact there. It is then promoted: multiplied by the rounded product of both scales and added, with one
-/// rounding, to a sum in FP32, which begins at 0 or at what the result holds; subnormal numbers count as zero here too.
-/// `Cpu::set_f8_arithmetic` changes scales, tiles and sums. In the products per head of absorbed attention the left operand
-/// is not quantised: its numbers in BF16 are its codes, with scales of 1.
+/// rounding, to a sum in FP32, which begins at 0 or at what the result holds. Scales, their product and sums that are
+/// subnormal in FP32 count as zero. `Cpu::set_f8_arithmetic` changes scales, tiles and sums. In the products per head of
+/// absorbed attention the left operand is not quantised: its numbers in BF16 are its codes, with scales of 1.
 ///
 /// Packed weights are bytes: codes in panels like those of BF16, then, aligned to a cache line, a scale per panel and
 /// block of k.
@@ -84,8 +84,9 @@ void for_tasks(Cpu& cpu, Job const* jobs, Index count, Index panel_bytes, TasksO
 
 }  // namespace cpu
 
-/// One block of k of a tile, in ascending order, the first and the last of them named: product(from, steps, to, stride,
-/// scales, add) makes a part of the block's sum. The tile's c is overwritten unless `accumulate`.
+/// One block of k of a tile, in ascending order, the first and the last of them named. product(from, steps, to, stride,
+/// scales, add): to (+)= the product of these steps, promoted if there are scales. The tile's c is overwritten unless
+/// `accumulate`.
 ///
 /// shapes   tile.part, tile.term [height, stride], of which width columns count; c [height, width]
 template <class Product>
@@ -164,7 +165,7 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
     for (Index b = 0; b < layout.blocks(); ++b) {
       Index const k = b * cpu::f8_block, depth = min(cpu::f8_block, job.depth - k);
       float const scale = layout.scales(job.b)[panel * layout.blocks() + b];
-      for (Index j = 0; j < cpu::matmul_panel; ++j) column_scales[j] = scale;
+      for (Index j = 0; j < used; ++j) column_scales[j] = scale;
       cpu::widen_groups(level_, pairs, layout.panel(job.b, panel) + k * width,
                         round_up(depth, Index{2}) * width);
       add_f8_block(

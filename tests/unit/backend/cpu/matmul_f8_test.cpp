@@ -69,8 +69,7 @@ float fma(float a, float b, float c) {
 
 /// A block's sum times the product of its scales, added to c: subnormal numbers count as zero here too.
 float promoted(float part, float a, float b, float c) {
-  using cpu::scalar::flushed;
-  return fma(part, flushed(flushed(a) * flushed(b)), c);
+  return fma(part, fma(a, b, 0.0f), c);
 }
 
 /// c (+)= x · wᵀ from quantised operands: per block of 128 a chain over pairs, the odd one first, then promotion.
@@ -201,16 +200,26 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("the product of two scales is subnormal or not by its 24 bits", "[backend][fp8]") {
+  // (1 - 2^-24) 2^-126 is subnormal, though the nearest number with the spacing of subnormal ones is 2^-126.
+  cpu::scalar::F32 const part = cpu::scalar::F32::set(0x1p20f), a = cpu::scalar::F32::set(0x1.fffffep-64f),
+                         b = cpu::scalar::F32::set(0x1p-63f), zero = cpu::scalar::F32::set(0.0f);
+  CHECK(cpu::scalar::promoted(part, a, b, zero).v[0] == 0.0f);
+  CHECK(cpu::scalar::promoted(part, b, b, zero).v[0] == 0x1p-106f);
+}
+
 TEST_CASE("FP8 gradients of weights are what their definition says, on every SIMD level", "[backend][fp8]") {
   for (SimdLevel const level : test::simd_levels()) {
     Cpu cpu(2, level);
     for (Index const tokens : {Index{1}, Index{128}, Index{300}}) {
       INFO("level " << static_cast<int>(level) << ", " << tokens << " tokens");
-      auto const dy = operand<float>(tokens, 101, 4);
-      auto const x = operand<bf16>(tokens, 270, 5);
-      Tensor<float> dw(101, 270, 0.25f);
+      // Several tiles of rows and of columns.
+      Index const out = cpu::f8_gradient_rows + 9, in = cpu::f8_gradient_columns + 14;
+      auto const dy = operand<float>(tokens, out, 4);
+      auto const x = operand<bf16>(tokens, in, 5);
+      Tensor<float> dw(out, in, 0.25f);
       cpu.linear_weight_grad<e4m3>(dy.cview(), x.cview(), dw.view());
-      CHECK(test::same_bits(dw.values, gradient(by_tokens(dy), by_tokens(x), {101, 270, 0.25f}).values));
+      CHECK(test::same_bits(dw.values, gradient(by_tokens(dy), by_tokens(x), {out, in, 0.25f}).values));
     }
   }
 }
@@ -259,7 +268,9 @@ TEST_CASE("every FP8 arithmetic is what its definition says, on every SIMD level
       Cpu cpu(2, level);
       cpu.set_f8_arithmetic(how);
       for (Index const rows : {Index{3}, Index{150}}) {
-        Index const in = 301, out = 70, tile = how.square_tiles ? 128 : 1;
+        // More rows of a gradient than one of its tiles has, in one of them.
+        Index const in = 301, out = rows == 3 ? cpu::f8_gradient_rows + 6 : 70,
+                    tile = how.square_tiles ? 128 : 1;
         auto const x = operand<bf16>(rows, in, 11), dy = operand<bf16>(rows, out, 12);
         auto const w = operand<float>(out, in, 13);
         Packed packed(cpu, w, false);

@@ -4,7 +4,11 @@
 /// `size` codes of whole groups of a packed panel as BF16.
 template <class L>
 inline void widen_groups(bf16* to, e4m3 const* from, Index size) {
-  for (Index i = 0; i < size; i += f8_group) widen_codes(from + i, to + i);
+  constexpr Index lead = 2 * matmul_lead * 2 * matmul_panel;
+  for (Index i = 0; i < size; i += f8_group) {
+    __builtin_prefetch(from + i + lead);
+    widen_codes(from + i, to + i);
+  }
 }
 
 /// What keep_row() left of a row.
@@ -27,7 +31,7 @@ inline void restore_row(X* x, e4m3 const* codes, float const* scales, Index size
 template <class L, class P, unsigned R, unsigned V, class Y>
 inline void f8_tile(Index depth, bf16 const* a, Index a_row, float const* a_scales, Index a_scale_row,
                     e4m3 const* b, Index width, float const* b_scales, Y* c, Index ldc, bool accumulate) {
-  constexpr Index lead = 2 * matmul_lead;  // pairs of codes are half as long as those of BF16
+  Index const lead = 2 * matmul_lead * 2 * width;  // codes are half as long as BF16
   L sum[R][V];
   AETH_UNROLL
   for (unsigned r = 0; r < R; ++r) {
@@ -46,7 +50,7 @@ inline void f8_tile(Index depth, bf16 const* a, Index a_row, float const* a_scal
       AETH_UNROLL
       for (unsigned v = 0; v < V / 2; ++v) {
         P::right(b + v * f8_group, right[v]);
-        __builtin_prefetch(b + v * f8_group + 2 * lead * width);
+        __builtin_prefetch(b + v * f8_group + lead);
       }
       AETH_UNROLL
       for (unsigned r = 0; r < R; ++r) {

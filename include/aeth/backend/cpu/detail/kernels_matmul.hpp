@@ -101,20 +101,19 @@ struct LeftTiles {
   [[nodiscard]] bool even() const { return group == matmul_group * row; }
 };
 
-/// All rows of one strip of V·16 columns.
+/// All rows of one strip of V·16 columns. The first tile prefetches B as `lead` says, and those after it find it near.
 template <class P, unsigned V, class T, class X>
 inline void matmul_strip(Index rows, Index steps, LeftTiles<typename P::Left> a, X const* b, Index b_step,
-                         T* c, Index ldc, bool accumulate, Ahead& ahead, F8TileScales const& scales) {
+                         Index lead, T* c, Index ldc, bool accumulate, Ahead& ahead,
+                         F8TileScales const& scales) {
   constexpr unsigned most = P::rows;
   static_assert(matmul_group % most == 0);
   // A small tile waits for B more than it computes: eight rows take less time as 4 + 4 than as 6 + 2.
   Index full = rows / most * most;
   if (most == 6 && rows - full == 2 && full > 0 && (a.even() || full % matmul_group != 0)) full -= most;
   auto const tile = [&]<unsigned R>(Index row, std::integral_constant<unsigned, R>) {
-    // The first tile fetches B, and those after it find it near.
-    Index const lead = row == 0 && rows < matmul_ahead_rows ? matmul_lead * b_step : 0;
-    matmul_tile<P, R, V>(steps, a.at(row), a.row, a.step, b, b_step, lead, c + row * ldc, ldc, accumulate,
-                         ahead, scales.at(row, 0));
+    matmul_tile<P, R, V>(steps, a.at(row), a.row, a.step, b, b_step, row == 0 ? lead : 0, c + row * ldc, ldc,
+                         accumulate, ahead, scales.at(row, 0));
   };
   Index row = 0;
   for (; row < full; row += most) tile(row, std::integral_constant<unsigned, most>());
@@ -212,7 +211,7 @@ inline void copy_rows_of_panel(X* to, Index width, B const* b, Index ldb, Index 
 ///           rounded once
 /// scratch   matmul_scratch elements
 /// ahead     read after this product; prefetched with the last part of k, or with all if B is not a packed panel
-/// scales    of BF16 operands that are FP8 codes: at most one part of k, C of floats; the result is promoted
+/// scales    of BF16 operands that are FP8 codes: depth ≤ matmul_k_block, C of floats; the sum is promoted
 template <class L, class X, class Y, class T = typename L::Scalar>
 inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c, Index ldc,
                    bool accumulate, T* scratch, Ahead& ahead, F8TileScales const& scales = {}) {
@@ -262,16 +261,19 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
           right = b.data + k * b.stride + j0 / panel * b.panel;
           right_step = step * b.stride;
         }
+        // Only packed weights are far away: rows of B were copied or stay near, codes were widened.
+        bool const streamed = b.panel != panel && !scales.rows && height < matmul_ahead_rows;
+        Index const lead = streamed ? matmul_lead * right_step : 0;
         T* const to = out + j0;
         constexpr Index wide = P::vectors * 16;
         Index j = 0;
         if constexpr (wide > 16)
           for (; j + wide <= whole; j += wide)
-            matmul_strip<P, P::vectors>(height, steps, left, right + j * step, right_step, to + j, out_row,
-                                        add, soon, scales.at(r0, j0 + j));
+            matmul_strip<P, P::vectors>(height, steps, left, right + j * step, right_step, lead, to + j,
+                                        out_row, add, soon, scales.at(r0, j0 + j));
         for (; j < whole; j += 16)
-          matmul_strip<P, 1>(height, steps, left, right + j * step, right_step, to + j, out_row, add, soon,
-                             scales.at(r0, j0 + j));
+          matmul_strip<P, 1>(height, steps, left, right + j * step, right_step, lead, to + j, out_row, add,
+                             soon, scales.at(r0, j0 + j));
         if (whole == width) continue;
         if (add)
           for (Index r = 0; r < height; ++r)
@@ -282,8 +284,8 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
           for (Index x = whole; x < width; ++x) edge_scales[x - whole] = scales.columns[j0 + x];
           edge_by.columns = edge_scales;
         }
-        matmul_strip<P, 1>(height, steps, left, right + whole * step, right_step, edge, Index{16}, add, soon,
-                           edge_by);
+        matmul_strip<P, 1>(height, steps, left, right + whole * step, right_step, lead, edge, Index{16}, add,
+                           soon, edge_by);
         for (Index r = 0; r < height; ++r)
           for (Index x = whole; x < width; ++x) to[r * out_row + x] = edge[r * 16 + x - whole];
       }

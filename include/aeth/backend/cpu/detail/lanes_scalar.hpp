@@ -165,7 +165,7 @@ inline float flushed(float x) {
 }
 /// a · b + c, rounded once, with subnormal operands and results counting as zero. Whether a result is subnormal is
 /// decided after rounding to 24 bits, however small the number: one that rounds up to 2^-126 only with the spacing
-/// of subnormal numbers is. The product of two BF16 numbers is exact in double.
+/// of subnormal numbers is. The product is exact in double.
 inline float flushing_fma(float a, float b, float c) {
   a = flushed(a);
   b = flushed(b);
@@ -182,7 +182,7 @@ inline float flushing_fma(float a, float b, float c) {
 /// The definition of a promotion, see detail/kernels_f8.hpp, on machines that have no FlushSubnormals too.
 inline F32 promoted(F32 part, F32 a, F32 b, F32 sum) {
   for (int i = 0; i < 16; ++i)
-    sum.v[i] = flushing_fma(part.v[i], flushed(flushed(a.v[i]) * flushed(b.v[i])), sum.v[i]);
+    sum.v[i] = flushing_fma(part.v[i], flushing_fma(a.v[i], b.v[i], 0.0f), sum.v[i]);
   return sum;
 }
 
