@@ -202,7 +202,8 @@ class Operations {
       b_.cpu.pack_transposed(w.read(), backward->data());
       return std::make_pair(forward, backward);
     };
-    auto const f8 = products(aeth::e4m3()), wide = products(aeth::bf16());
+    auto const f8 = products(aeth::e4m3());
+    auto const wide = products(aeth::bf16());
     auto const forward = [&](auto const& packed) {
       return [&] { b_.cpu.linear(x.read(), packed.first->data(), y.view()); };
     };

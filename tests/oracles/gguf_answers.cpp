@@ -117,10 +117,10 @@ Judgement judge(M const& model, Ids const& rows, std::size_t length) {
     float const* logits = session.append({{0, {tokens, static_cast<Index>(length)}}}, true).data;
     if (row < rows_with_logits) out.logits.insert(out.logits.end(), logits, logits + length * vocabulary);
     for (std::size_t t = 0; t + 1 < length; ++t, logits += vocabulary) {
-      double const top = *std::max_element(logits, logits + vocabulary);
+      double const top = static_cast<double>(*std::max_element(logits, logits + vocabulary));
       double sum = 0;
-      for (std::size_t v = 0; v < vocabulary; ++v) sum += std::exp(logits[v] - top);
-      out.losses.push_back(top + std::log(sum) - logits[tokens[t + 1]]);
+      for (std::size_t v = 0; v < vocabulary; ++v) sum += std::exp(static_cast<double>(logits[v]) - top);
+      out.losses.push_back(top + std::log(sum) - static_cast<double>(logits[tokens[t + 1]]));
     }
   }
   return out;
@@ -129,9 +129,10 @@ Judgement judge(M const& model, Ids const& rows, std::size_t length) {
 void report(char const* form, Judgement const& rounded, Judgement const& exact) {
   double squares = 0, largest = 0, all = 0;
   for (std::size_t i = 0; i < exact.logits.size(); ++i) {
-    double const change = std::fabs(double{rounded.logits[i]} - exact.logits[i]);
+    double const change =
+        std::fabs(static_cast<double>(rounded.logits[i]) - static_cast<double>(exact.logits[i]));
     squares += change * change;
-    all += double{exact.logits[i]} * exact.logits[i];
+    all += static_cast<double>(exact.logits[i]) * static_cast<double>(exact.logits[i]);
     largest = std::max(largest, change);
   }
   std::cout << form << ": perplexity " << rounded.perplexity() << ", logits changed by "

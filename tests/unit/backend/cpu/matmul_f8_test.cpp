@@ -438,7 +438,7 @@ TEST_CASE("products per head take the codes of a whole FP8 weight and what they 
     for (Index r = top; r < top + 128; ++r)
       for (Index c = left; c < min(left + 128, rank); ++c) largest = max(largest, std::fabs(w(r, c)));
     float const scale = largest / 448.0f;
-    return double{static_cast<float>(e4m3(w(i, j) / scale))} * double{scale};
+    return static_cast<double>(static_cast<float>(e4m3(w(i, j) / scale))) * static_cast<double>(scale);
   };
   for (Index h = 0; h < heads; ++h)
     for (Index t = 0; t < rows; ++t) {
@@ -446,22 +446,22 @@ TEST_CASE("products per head take the codes of a whole FP8 weight and what they 
         double sum = 0, sizes = 0;
         for (Index i = 0; i < part; ++i) {
           double const term =
-              double{static_cast<float>(queries(t, h * part + i))} * weight(2 * h * part + i, j);
+              static_cast<double>(static_cast<float>(queries(t, h * part + i))) * weight(2 * h * part + i, j);
           sum += term;
           sizes += std::fabs(term);
         }
-        REQUIRE(std::fabs(double{first[0][to_size(t * heads * rank + h * rank + j)]} - sum) <=
+        REQUIRE(std::fabs(static_cast<double>(first[0][to_size(t * heads * rank + h * rank + j)]) - sum) <=
                 128 * 0x1p-24 * sizes);
       }
       for (Index i = 0; i < part; ++i) {
         double sum = 0, sizes = 0;
         for (Index j = 0; j < rank; ++j) {
-          double const term =
-              double{static_cast<float>(sums(t, h * rank + j))} * weight((2 * h + 1) * part + i, j);
+          double const term = static_cast<double>(static_cast<float>(sums(t, h * rank + j))) *
+                              weight((2 * h + 1) * part + i, j);
           sum += term;
           sizes += std::fabs(term);
         }
-        REQUIRE(std::fabs(double{first[1][to_size(t * heads * part + h * part + i)]} - sum) <=
+        REQUIRE(std::fabs(static_cast<double>(first[1][to_size(t * heads * part + h * part + i)]) - sum) <=
                 200 * 0x1p-24 * sizes);
       }
     }
