@@ -213,10 +213,10 @@ void table(std::string const& path) {
   auto const runs = read_runs(path);
   if (runs.empty()) throw std::runtime_error(path + ": no results");
   std::printf(
-      "| model | arithmetic | seeds | final loss, spread over seeds | beside BF16, %% (paired; ± standard "
-      "error) | "
-      "spread of that over seeds, %% | validation loss | beside BF16, %% "
-      "|\n|---|---|---|---|---|---|---|---|\n");
+      "| model | arithmetic | seeds | final loss, spread over seeds "
+      "| beside BF16, %% (paired; ± standard error) | spread of that over seeds, %% "
+      "| validation loss | beside BF16, %% |\n"
+      "|---|---|---|---|---|---|---|---|\n");
   for (std::string const& model : models_of(runs))
     for (Arithmetic const& a : arithmetics) {
       std::vector<double> losses, validations, differences, validation_differences;

@@ -18,6 +18,7 @@ struct Run {
   std::string hardware = "zen4";
 };
 
+/// By the preset's name; those without a published plan begin with one device.
 inline std::map<std::string, Run> runs() {
   aeth::ParallelPlan const v2{
       .data = 8,
