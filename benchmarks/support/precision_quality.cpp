@@ -4,6 +4,7 @@
 //   aeth_bench_precision_quality train MODEL ARITHMETIC SEED --steps N --text FOLDER --results FILE   adds a line to FILE
 //   aeth_bench_precision_quality table FILE                                             Markdown, from all lines
 //   aeth_bench_precision_quality picture FILE MODEL PICTURE.svg                         losses beside BF16's
+//   aeth_bench_precision_quality gradients MODEL --steps N --text FOLDER                gradients beside FP32's
 //
 // MODEL: tiny, micro (the demonstration's), mini. ARITHMETIC: one of `arithmetics` below. A line that is there already is
 // not trained again, so that scripts/precision-quality goes on where it was stopped.
@@ -90,31 +91,47 @@ std::vector<Run> read_runs(std::string const& path) {
   return runs;
 }
 
+/// What all runs train on and validate with, as tokens of a vocabulary learned from it.
+struct Text {
+  aeth::data::TokenCorpus training, validation;
+  std::int32_t end_of_sequence = 0;
+
+  Text(std::string const& folder, int vocab_size) {
+    aeth::data::TextSourceOptions const files{
+        .files = {.patterns = {"*.h", "*.hpp", "*.tcc", "*.txt", std::string(aeth::io::no_extension)}}};
+    auto split = aeth::data::split_documents(aeth::data::read_text_source(folder, files),
+                                             aeth::data::SplitOptions{.fraction = 0.05});
+    aeth::data::BpeTrainer counts;
+    for (auto const& document : split.training) counts.add(document.text);
+    auto const tokenizer = counts.train({.vocab_size = vocab_size});
+    training = aeth::data::pack(split.training, tokenizer);
+    validation = aeth::data::pack(split.validation, tokenizer);
+    end_of_sequence = tokenizer.special_tokens().eos;
+  }
+  [[nodiscard]] aeth::train::TrainingData data() const { return {training, validation, 0, end_of_sequence}; }
+};
+
+template <aeth::ModelConfig C>
+aeth::train::TrainerOptions options_of_runs(Index steps, std::uint64_t seed) {
+  return {.batch_rows = 8,
+          .length = std::min<Index>(256, C.max_context),
+          .steps = steps,
+          .learning_rate = 3e-3,
+          .loss = {.mtp_weight = 0.1},
+          .validate_every = 0,
+          .seed = seed};
+}
+
 template <aeth::ModelConfig C, class P>
 void train(Run& run, Arithmetic const& how, std::string const& folder, int threads) {
-  aeth::data::TextSourceOptions const files{
-      .files = {.patterns = {"*.h", "*.hpp", "*.tcc", "*.txt", std::string(aeth::io::no_extension)}}};
-  auto split = aeth::data::split_documents(aeth::data::read_text_source(folder, files),
-                                           aeth::data::SplitOptions{.fraction = 0.05});
-  aeth::data::BpeTrainer counts;
-  for (auto const& document : split.training) counts.add(document.text);
-  auto const tokenizer = counts.train({.vocab_size = C.vocab_size});
-  auto const training = aeth::data::pack(split.training, tokenizer);
-  auto const validation = aeth::data::pack(split.validation, tokenizer);
-
+  Text const text(folder, C.vocab_size);
   aeth::Cpu cpu(threads);
   cpu.set_f8_arithmetic(how.f8);
   aeth::Model<C, P> model(cpu);
   auto const seed = static_cast<std::uint64_t>(run.seed);
   model.initialize(seed);
   double sum = 0;
-  aeth::train::TrainerOptions options{.batch_rows = 8,
-                                      .length = std::min<Index>(256, C.max_context),
-                                      .steps = run.steps,
-                                      .learning_rate = 3e-3,
-                                      .loss = {.mtp_weight = 0.1},
-                                      .validate_every = 0,
-                                      .seed = seed};
+  auto options = options_of_runs<C>(run.steps, seed);
   options.report = [&](aeth::train::Progress const& p) {
     sum += p.loss.main;
     if (p.step % steps_per_point == 0)
@@ -125,7 +142,7 @@ void train(Run& run, Arithmetic const& how, std::string const& folder, int threa
       std::fflush(stdout);
     }
   };
-  aeth::train::Trainer trainer(model, {training, validation, 0, tokenizer.special_tokens().eos}, options);
+  aeth::train::Trainer trainer(model, text.data(), options);
   trainer.run();
   run.validation = trainer.validate_now().loss();
   run.seconds = trainer.state().seconds;
@@ -134,6 +151,21 @@ void train(Run& run, Arithmetic const& how, std::string const& folder, int threa
 template <aeth::ModelConfig C>
 void train(Run& run, Arithmetic const& how, std::string const& folder, int threads) {
   bench::with_precision(how.precision, [&]<class P>() { train<C, P>(run, how, folder, threads); });
+}
+
+/// Calls `body` with a configuration as template argument.
+template <class Body>
+void with_model(std::string const& name, Body const& body) {
+  if (name == "tiny") return body.template operator()<aeth::presets::tiny>();
+  if (name == "micro") return body.template operator()<aeth::presets::micro>();
+  if (name == "mini") return body.template operator()<aeth::presets::mini>();
+  throw std::invalid_argument("there is no model " + name);
+}
+
+std::string text_folder(bench::CommandLine const& line) {
+  std::string const folder = line.option("text", "");
+  if (folder.empty()) throw std::invalid_argument("--text FOLDER is missing");
+  return folder;
 }
 
 void train(bench::CommandLine const& line) {
@@ -145,21 +177,13 @@ void train(bench::CommandLine const& line) {
   if (run.steps < steps_per_point)
     throw std::invalid_argument(aeth::text("--steps must be at least ", steps_per_point));
   Arithmetic const& how = arithmetic(run.arithmetic);
-  std::string const results = line.option("results", ""), folder = line.option("text", "");
+  std::string const results = line.option("results", ""), folder = text_folder(line);
   if (results.empty()) throw std::invalid_argument("--results FILE is missing");
-  if (folder.empty()) throw std::invalid_argument("--text FOLDER is missing");
   for (Run const& done : read_runs(results))
     if (done.model == run.model && done.arithmetic == run.arithmetic && done.seed == run.seed &&
         done.steps == run.steps)
       return;
-  if (run.model == "tiny")
-    train<aeth::presets::tiny>(run, how, folder, line.threads());
-  else if (run.model == "micro")
-    train<aeth::presets::micro>(run, how, folder, line.threads());
-  else if (run.model == "mini")
-    train<aeth::presets::mini>(run, how, folder, line.threads());
-  else
-    throw std::invalid_argument("there is no model " + run.model);
+  with_model(run.model, [&]<aeth::ModelConfig C>() { train<C>(run, how, folder, line.threads()); });
   std::string out = aeth::text(run.model, ' ', run.arithmetic, ' ', run.seed, ' ', run.steps, ' ',
                                run.validation, ' ', run.seconds);
   for (double const loss : run.losses) out += aeth::text(' ', loss);
@@ -240,6 +264,87 @@ void table(std::string const& path) {
     }
 }
 
+/// A model between two steps: FP32 weights and selection biases.
+struct State {
+  std::vector<float> weights, biases;
+};
+
+/// The loss of a batch and the gradients of all weights.
+struct Gradients {
+  double loss = 0;
+  std::vector<float> values;
+};
+
+/// Of `steps` steps from `state` the last one's gradients; `state` becomes that of the model after them. Empty: initial weights.
+template <aeth::ModelConfig C, class P>
+Gradients last_gradients(State& state, Text const& text, Arithmetic const& how, Index steps,
+                         std::uint64_t seed, int threads) {
+  aeth::Cpu cpu(threads);
+  cpu.set_f8_arithmetic(how.f8);
+  aeth::Model<C, P> model(cpu);
+  model.initialize(1);
+  auto const weights = model.weights();
+  auto const biases = model.biases();
+  if (!state.weights.empty()) {
+    std::copy(state.weights.begin(), state.weights.end(), weights.data);
+    std::copy(state.biases.begin(), state.biases.end(), biases.data);
+    model.prepare();
+  }
+  aeth::train::Trainer trainer(model, text.data(), options_of_runs<C>(steps, seed));
+  Gradients last;
+  for (Index step = 0; step < steps; ++step) last.loss = trainer.step().loss.main;
+  auto const gradients = model.gradients();
+  last.values.assign(gradients.begin(), gradients.end());
+  state.weights.assign(weights.begin(), weights.end());
+  state.biases.assign(biases.data, biases.data + biases.rows * biases.cols);
+  return last;
+}
+
+/// Gradients of the same batches at the same weights in each arithmetic, beside FP32's: what one step sees of rounding,
+/// without what many steps make of any difference.
+template <aeth::ModelConfig C>
+void gradients(Index steps, std::string const& folder, int threads) {
+  constexpr std::uint64_t batches = 4, first_seed = 101;  // a seed is an order of the text, so a first batch
+  Text const text(folder, C.vocab_size);
+  State trained;
+  (void)last_gradients<C, aeth::Fp32>(trained, text, arithmetic("fp32"), steps, 1, threads);
+  auto const of_batch = [&](Arithmetic const& how, std::uint64_t seed) {
+    Gradients result;
+    bench::with_precision(how.precision, [&]<class P>() {
+      State state = trained;
+      result = last_gradients<C, P>(state, text, how, Index{1}, seed, threads);
+    });
+    return result;
+  };
+  std::vector<Gradients> exact;
+  for (std::uint64_t b = 0; b <= batches; ++b) exact.push_back(of_batch(arithmetic("fp32"), first_seed + b));
+  std::printf(
+      "| gradient | loss beside FP32's, %% | distance from FP32's gradient, %% of its norm "
+      "| what it has of FP32's gradient, %% |\n|---|---|---|---|\n");
+  auto const row = [&](char const* name, auto const& of) {
+    double loss = 0, distance = 0, along = 0;
+    for (std::uint64_t b = 0; b < batches; ++b) {
+      Gradients const other = of(b);
+      double norm = 0, apart = 0, product = 0;
+      for (std::size_t i = 0; i < other.values.size(); ++i) {
+        double const g = exact[b].values[i], o = other.values[i];
+        norm += g * g;
+        apart += (o - g) * (o - g);
+        product += o * g;
+      }
+      loss += (other.loss / exact[b].loss - 1) / batches;
+      distance += std::sqrt(apart / norm) / batches;
+      along += product / norm / batches;
+    }
+    std::printf("| %s | %s | %s | %s |\n", name, percent(loss).c_str(),
+                aeth::fixed(100 * distance, 2).c_str(), aeth::fixed(100 * along, 2).c_str());
+  };
+  for (Arithmetic const& a : arithmetics)
+    if (a.name != std::string("fp32"))
+      row(a.meaning, [&](std::uint64_t b) { return of_batch(a, first_seed + b); });
+  row("FP32, another batch", [&](std::uint64_t b) { return exact[b + 1]; });
+}
+
 /// For each arithmetic the difference from BF16's loss over the steps, the mean of all seeds.
 void picture(std::string const& path, std::string const& model, std::string const& to) {
   auto const runs = read_runs(path);
@@ -283,13 +388,18 @@ int main(int argc, char** argv) {
       "aeth_bench_precision_quality train MODEL ARITHMETIC SEED --results FILE [--steps N] [--text FOLDER] "
       "[--threads N]\n"
       "aeth_bench_precision_quality table FILE\n"
-      "aeth_bench_precision_quality picture FILE MODEL PICTURE.svg\n";
+      "aeth_bench_precision_quality picture FILE MODEL PICTURE.svg\n"
+      "aeth_bench_precision_quality gradients MODEL --text FOLDER [--steps N] [--threads N]\n";
   return bench::run_program(argc, argv, usage, [](bench::CommandLine const& line) {
     std::string const& what = line.word(0, "what to do");
     if (what == "train") return train(line);
     if (what == "table") return table(line.word(1, "FILE"));
     if (what == "picture")
       return picture(line.word(1, "FILE"), line.word(2, "MODEL"), line.word(3, "PICTURE"));
+    if (what == "gradients")
+      return with_model(line.word(1, "MODEL"), [&]<aeth::ModelConfig C>() {
+        gradients<C>(line.count("steps", 60), text_folder(line), line.threads());
+      });
     throw std::invalid_argument("there is no " + what);
   });
 }
