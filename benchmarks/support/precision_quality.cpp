@@ -275,45 +275,46 @@ struct Gradients {
   std::vector<float> values;
 };
 
-/// Of `steps` steps from `state` the last one's gradients; `state` becomes that of the model after them. Empty: initial weights.
+template <aeth::ModelConfig C>
+State trained_state(Text const& text, Index steps, int threads) {
+  aeth::Cpu cpu(threads);
+  aeth::Model<C, aeth::Fp32> model(cpu);
+  model.initialize(1);
+  aeth::train::Trainer trainer(model, text.data(), options_of_runs<C>(steps, 1));
+  trainer.run();
+  auto const weights = model.weights();
+  auto const biases = model.biases();
+  return {{weights.begin(), weights.end()}, {biases.data, biases.data + biases.rows * biases.cols}};
+}
+
+/// Of the first batch in the order of the text that `seed` gives. (The step that computes them is thrown away with the model.)
 template <aeth::ModelConfig C, class P>
-Gradients last_gradients(State& state, Text const& text, Arithmetic const& how, Index steps,
-                         std::uint64_t seed, int threads) {
+Gradients gradients_at(State const& state, Text const& text, Arithmetic const& how, std::uint64_t seed,
+                       int threads) {
   aeth::Cpu cpu(threads);
   cpu.set_f8_arithmetic(how.f8);
   aeth::Model<C, P> model(cpu);
-  model.initialize(1);
-  auto const weights = model.weights();
-  auto const biases = model.biases();
-  if (!state.weights.empty()) {
-    std::copy(state.weights.begin(), state.weights.end(), weights.data);
-    std::copy(state.biases.begin(), state.biases.end(), biases.data);
-    model.prepare();
-  }
-  aeth::train::Trainer trainer(model, text.data(), options_of_runs<C>(steps, seed));
-  Gradients last;
-  for (Index step = 0; step < steps; ++step) last.loss = trainer.step().loss.main;
+  std::copy(state.weights.begin(), state.weights.end(), model.weights().data);
+  std::copy(state.biases.begin(), state.biases.end(), model.biases().data);
+  model.prepare();
+  aeth::train::Trainer trainer(model, text.data(), options_of_runs<C>(Index{1}, seed));
+  double const loss = trainer.step().loss.main;
   auto const gradients = model.gradients();
-  last.values.assign(gradients.begin(), gradients.end());
-  state.weights.assign(weights.begin(), weights.end());
-  state.biases.assign(biases.data, biases.data + biases.rows * biases.cols);
-  return last;
+  return {loss, {gradients.begin(), gradients.end()}};
 }
 
 /// Gradients of the same batches at the same weights in each arithmetic, beside FP32's: what one step sees of rounding,
-/// without what many steps make of any difference.
+/// without what many steps make of any difference. With g of FP32 and o, each all weights' gradients as one vector, rows have
+/// the means over batches of |o - g| / |g| and of o·g / |g|².
 template <aeth::ModelConfig C>
 void gradients(Index steps, std::string const& folder, int threads) {
-  constexpr std::uint64_t batches = 4, first_seed = 101;  // a seed is an order of the text, so a first batch
+  constexpr std::uint64_t batches = 4, first_seed = 101;
   Text const text(folder, C.vocab_size);
-  State trained;
-  (void)last_gradients<C, aeth::Fp32>(trained, text, arithmetic("fp32"), steps, 1, threads);
+  State const trained = trained_state<C>(text, steps, threads);
   auto const of_batch = [&](Arithmetic const& how, std::uint64_t seed) {
     Gradients result;
-    bench::with_precision(how.precision, [&]<class P>() {
-      State state = trained;
-      result = last_gradients<C, P>(state, text, how, Index{1}, seed, threads);
-    });
+    bench::with_precision(how.precision,
+                          [&]<class P>() { result = gradients_at<C, P>(trained, text, how, seed, threads); });
     return result;
   };
   std::vector<Gradients> exact;
