@@ -1,8 +1,10 @@
 // How cost grows: with tokens in a batch, with threads, with experts; and what routing takes of a training step.
 //
-// Rows of one bench name belong together and are to be compared with one another; they have no limit of their own.
+// Rows of one bench name belong together and are to be compared with one another. Only threads have a limit.
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -105,15 +107,26 @@ aeth::data::Batch random_batch(Index rows, Index length, int vocab) {
   return batch;
 }
 
-/// Tokens per second of forward and backward, no update; in micro-batches of `micro` rows, 0 = all.
+/// Tokens per second of forward and backward, no update.
 template <aeth::ModelConfig C, class P, class B>
-bench::Samples gradient_times(bench::Options const& o, B& cpu, Index rows, Index length, Index micro = 0) {
+bench::Samples gradient_times(bench::Options const& o, B& cpu, Index rows, Index length) {
   aeth::Model<C, P, B> model(cpu);
   model.initialize(1);
-  aeth::train::Stepper<aeth::Model<C, P, B>> stepper(model, micro);
+  aeth::train::Stepper<aeth::Model<C, P, B>> stepper(model);
   auto const batch = random_batch(rows, length, C.vocab_size);
   return measure(o, [&] { (void)stepper.gradients(batch, {.mtp_weight = 0.0}); });
 }
+
+/// A model on threads of its own.
+template <aeth::ModelConfig C, class P>
+struct GradientRun {
+  aeth::Cpu cpu;
+  aeth::Model<C, P> model{cpu};
+  aeth::train::Stepper<aeth::Model<C, P>> stepper{model};
+
+  GradientRun(int threads, aeth::SimdLevel level) : cpu(threads, level) { model.initialize(1); }
+  void step(aeth::data::Batch const& batch) { (void)stepper.gradients(batch, {.mtp_weight = 0.0}); }
+};
 
 struct Scaling {
   bench::Options const& options;
@@ -121,7 +134,8 @@ struct Scaling {
 
   template <class P>
   void add(std::string const& bench, std::string const& config, double amount, std::string const& unit,
-           bench::Samples const& times, int threads, std::string const& peer = {}, double peer_value = 0) {
+           bench::Samples const& times, int threads, std::string const& peer = {}, double peer_value = 0,
+           double limit = 0) {
     report.add({.bench = bench,
                 .config = config,
                 .precision = std::string(P::name),
@@ -130,6 +144,8 @@ struct Scaling {
                 .least = amount / times.slowest(),
                 .most = amount / times.fastest(),
                 .samples = static_cast<int>(times.seconds.size()),
+                .limit = limit,
+                .limited_by = limit > 0 ? "copies of one thread" : "",
                 .peer = peer,
                 .peer_value = peer_value},
                threads, aeth::to_string(options.level));
@@ -164,14 +180,28 @@ struct Scaling {
     for (Index const count : {16384, 65536}) measure_one(count, 4096 / length);
   }
 
+  /// Beside one thread, and beside as many copies of the run of one thread at once, in turns. The copies share nothing
+  /// and wait for nothing, so they are the limit that memory and other users of the machine set.
   template <class P>
   void threads() {
-    for (int n = 1; n <= options.threads; n *= 2) {
-      std::string const config = aeth::text("mini 16x256 ", n, n == 1 ? " thread" : " threads");
+    constexpr aeth::ModelConfig C = aeth::presets::mini;
+    constexpr Index rows = 16, length = 256;
+    auto const batch = random_batch(rows, length, C.vocab_size);
+    for (int n = 2; n <= options.threads; n *= 2) {
+      std::string const config = aeth::text("mini ", rows, "x", length, " ", n, " threads");
       if (!report.wants("scale.threads", config, std::string(P::name))) continue;
-      aeth::Cpu cpu(n, options.level);
-      add<P>("scale.threads", config, 4096.0, "tokens/s",
-             gradient_times<aeth::presets::mini, P>(options, cpu, 16, 256), n);
+      GradientRun<C, P> together(n, options.level);
+      std::vector<std::unique_ptr<GradientRun<C, P>>> copies;
+      for (int i = 0; i < n; ++i) copies.push_back(std::make_unique<GradientRun<C, P>>(1, options.level));
+      auto const [many, one, apart] = measure(
+          options, [&] { together.step(batch); }, [&] { copies[0]->step(batch); },
+          [&] {
+            std::vector<std::jthread> threads;
+            for (auto const& copy : copies) threads.emplace_back([&] { copy->step(batch); });
+          });
+      double const amount = static_cast<double>(rows * length);
+      add<P>("scale.threads", config, amount, "tokens/s", many, n, "1 thread", amount / one.median(),
+             n * amount / apart.median());
     }
   }
 

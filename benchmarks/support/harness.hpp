@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -159,18 +160,22 @@ Samples measure(Options const& o, Body const& body) {
   return result;
 }
 
-/// Samples of two bodies in turns.
-template <class Body, class Peer>
-std::pair<Samples, Samples> measure(Options const& o, Body const& body, Peer const& peer) {
-  long const calls = std::max(calls_per_sample(o.clock, body, o.seconds), 1L),
-             peer_calls = std::max(calls_per_sample(o.clock, peer, o.seconds), 1L);
-  std::pair<Samples, Samples> result;
+/// Samples of several bodies in turns.
+template <class... Bodies>
+  requires(sizeof...(Bodies) > 1)
+std::array<Samples, sizeof...(Bodies)> measure(Options const& o, Bodies const&... bodies) {
+  std::array<long, sizeof...(Bodies)> const calls{
+      std::max(calls_per_sample(o.clock, bodies, o.seconds), 1L)...};
+  std::array<Samples, sizeof...(Bodies)> result;
   for (int i = 0; i < o.samples; ++i) {
-    result.first.seconds.push_back(time_calls(o.clock, body, calls) / static_cast<double>(calls));
-    result.second.seconds.push_back(time_calls(o.clock, peer, peer_calls) / static_cast<double>(peer_calls));
+    std::size_t n = 0;
+    auto const sample = [&](auto const& body) {
+      result[n].seconds.push_back(time_calls(o.clock, body, calls[n]) / static_cast<double>(calls[n]));
+      ++n;
+    };
+    (sample(bodies), ...);
   }
-  result.first.sort();
-  result.second.sort();
+  for (auto& samples : result) samples.sort();
   return result;
 }
 

@@ -38,6 +38,14 @@ using aeth::Index;
 /// Steps whose losses are one point of a curve, and the last of which are the final loss.
 constexpr Index steps_per_point = 10, final_points = 5;
 
+/// FP8 with what it narrows beside its products left wide: AdamW's moments; activations kept for the way back.
+struct WideMoments : aeth::Fp8 {
+  using Moment = float;
+};
+struct WideKept : aeth::Fp8 {
+  using Kept = aeth::bf16;
+};
+
 struct Arithmetic {
   char const* name;
   char const* precision;
@@ -52,7 +60,17 @@ constexpr Arithmetic arithmetics[] = {
     {"fp8-square", "fp8", {.square_tiles = true}, "FP8, activations in tiles of 128 x 128"},
     {"fp8-14", "fp8", {.accumulator_bits = 14}, "FP8, sums of 14 bits, promoted every 128"},
     {"fp8-14-whole", "fp8", {.accumulator_bits = 14, .promote = false}, "FP8, sums of 14 bits, not promoted"},
+    {"fp8-wide-moments", "fp8", {}, "FP8, moments in FP32"},
+    {"fp8-wide-kept", "fp8", {}, "FP8, activations kept in BF16"},
 };
+
+/// Calls `body` with the precision policy of an arithmetic.
+template <class Body>
+void with_policy(Arithmetic const& a, Body const& body) {
+  if (a.name == std::string("fp8-wide-moments")) return body.template operator()<WideMoments>();
+  if (a.name == std::string("fp8-wide-kept")) return body.template operator()<WideKept>();
+  bench::with_precision(a.precision, body);
+}
 
 Arithmetic const& arithmetic(std::string const& name) {
   for (Arithmetic const& a : arithmetics)
@@ -150,7 +168,7 @@ void train(Run& run, Arithmetic const& how, std::string const& folder, int threa
 
 template <aeth::ModelConfig C>
 void train(Run& run, Arithmetic const& how, std::string const& folder, int threads) {
-  bench::with_precision(how.precision, [&]<class P>() { train<C, P>(run, how, folder, threads); });
+  with_policy(how, [&]<class P>() { train<C, P>(run, how, folder, threads); });
 }
 
 /// Calls `body` with a configuration as template argument.
@@ -313,8 +331,7 @@ void gradients(Index steps, std::string const& folder, int threads) {
   State const trained = trained_state<C>(text, steps, threads);
   auto const of_batch = [&](Arithmetic const& how, std::uint64_t seed) {
     Gradients result;
-    bench::with_precision(how.precision,
-                          [&]<class P>() { result = gradients_at<C, P>(trained, text, how, seed, threads); });
+    with_policy(how, [&]<class P>() { result = gradients_at<C, P>(trained, text, how, seed, threads); });
     return result;
   };
   std::vector<Gradients> exact;
