@@ -379,7 +379,7 @@ void picture(std::string const& path, std::string const& model, std::string cons
       ++count;
     }
     if (count == 0) continue;
-    aeth::train::Series line{.name = a.meaning};
+    aeth::train::Series line{.name = a.meaning, .dashed = lines.size() >= aeth::train::svg::palette.size()};
     double smooth = sum[0] / count;
     for (std::size_t i = 0; i < sum.size(); ++i) {
       smooth += 0.1 * (sum[i] / count - smooth);

@@ -107,10 +107,22 @@ inline std::vector<aeth::data::Document> cut_in_parts(std::string_view text) {
   return parts;
 }
 
+/// The text as one word of a shell's command line.
+inline std::string shell_quoted(std::string_view text) {
+  std::string word = "'";
+  for (char const c : text) {
+    if (c == '\'')
+      word += "'\\''";
+    else
+      word += c;
+  }
+  return word + "'";
+}
+
 /// Bytes that `command` (reading standard input) makes of a file; 0 if the command is not there.
 inline double compressed_size(std::string const& command, std::string const& path) {
   std::string const line = "command -v " + command.substr(0, command.find(' ')) + " >/dev/null && " +
-                           command + " < '" + path + "' | wc -c";
+                           command + " < " + shell_quoted(path) + " | wc -c";
   FILE* const pipe = popen(line.c_str(), "r");
   if (!pipe) return 0.0;
   std::array<char, 64> digits{};

@@ -44,12 +44,12 @@ class Loader {
  public:
   /// The corpus must outlive the loader.
   ///
-  /// errors   UsageError for options below 1; DataError if the corpus has less than one batch
+  /// errors   UsageError for options below 1; DataError if the corpus has less than one batch, and as check_documents()
   [[gnu::cold]] Loader(TokenCorpus const& corpus, LoaderOptions const& options)
       : options_(options),
         cutter_(corpus, options.rows),
         rows_(cutter_.full_rows()),
-        data_(corpus.fingerprint) {
+        data_(corpus.fingerprint != 0 ? corpus.fingerprint : corpus.hash()) {
     expect<UsageError>(options.batch_rows >= 1 && options.prefetch >= 1, "loader: batch_rows is ",
                        options.batch_rows, " and prefetch is ", options.prefetch,
                        "; both must be at least 1");
@@ -93,7 +93,7 @@ class Loader {
   /// errors   DataError if data or order differ, or if the row is outside the epoch
   void check(LoaderPosition const& position) const {
     expect<DataError>(
-        position.data == data_,
+        position.data == data_ || position.data == unknown_data,
         "loader: the data differ from those of the saved position, so batches would repeat or be left "
         "out; bring back the same files and tokenizer, or start from the first batch");
     expect<DataError>(
@@ -110,12 +110,16 @@ class Loader {
     check(position);
     stop();
     given_ = position;
-    start(position);
+    given_.data = data_;
+    start(given_);
   }
 
   [[nodiscard]] Index batches_per_epoch() const noexcept { return rows_ / options_.batch_rows; }
 
  private:
+  /// In positions that earlier versions saved, of a corpus that was not sealed.
+  static constexpr std::uint64_t unknown_data = 0;
+
   struct Prepared {
     Batch batch;
     LoaderPosition after;

@@ -19,7 +19,7 @@ namespace aeth::data {
 struct TokenCorpus {
   std::vector<std::int32_t> tokens;  ///< [N]
   std::vector<Index> begins{0};      ///< [D + 1]: where each document begins; the last is N
-  std::uint64_t fingerprint = 0;     ///< hash of tokens and begins: equal data, equal number
+  std::uint64_t fingerprint = 0;     ///< hash(): equal data, equal number; 0 = not sealed
 
   [[nodiscard]] Index documents() const noexcept { return static_cast<Index>(begins.size()) - 1; }
   [[nodiscard]] Index size() const noexcept { return static_cast<Index>(tokens.size()); }
@@ -33,14 +33,25 @@ struct TokenCorpus {
   /// Ends the current document after the tokens pushed since the last one.
   void end_document() { begins.push_back(size()); }
 
-  /// Sets the fingerprint; to be called when all documents are in.
-  void seal() noexcept {
+  /// Of tokens and begins.
+  [[nodiscard]] std::uint64_t hash() const noexcept {
     io::Hash64 hash;
     for (Index const begin : begins) hash.add(static_cast<std::uint64_t>(begin));
     for (std::int32_t const token : tokens) hash.add(static_cast<std::uint64_t>(token));
-    fingerprint = hash.value();
+    return hash.value();
   }
+  /// Sets the fingerprint; to be called when all documents are in. A loader of a corpus that has none computes it.
+  void seal() noexcept { fingerprint = hash(); }
 };
+
+/// Throws DataError unless the documents are all of the tokens, one after another.
+inline void check_documents(TokenCorpus const& corpus) {
+  bool sound = !corpus.begins.empty() && corpus.begins.front() == 0 && corpus.begins.back() == corpus.size();
+  for (std::size_t d = 1; sound && d < corpus.begins.size(); ++d)
+    sound = corpus.begins[d - 1] <= corpus.begins[d];
+  expect<DataError>(sound, "corpus: TokenCorpus::begins does not go from 0 up to its ", corpus.size(),
+                    " tokens; call end_document() after the tokens of each document");
+}
 
 /// Tokenises documents in order. Document d is rearranged by fim as (seed, d) says; validation wants rate 0.
 ///

@@ -38,13 +38,14 @@ inline void permute(Index n, Random& random, std::vector<Index>& order) {
 /// Cuts rows from a corpus, which must outlive it.
 class RowCutter {
  public:
-  /// Errors: UsageError for options below 1, or a lookahead beyond the row.
+  /// Errors: UsageError for options below 1, or a lookahead beyond the row; DataError as check_documents().
   RowCutter(TokenCorpus const& corpus, RowOptions const& options) : corpus_(&corpus), options_(options) {
     expect<UsageError>(options.length >= 1 && options.lookahead >= 1 && options.lookahead <= options.length,
                        "rows: length is ", options.length, " and lookahead is ", options.lookahead,
                        "; length must be at least 1, lookahead from 1 to length");
     expect<UsageError>(options.overlap >= 0 && options.overlap < options.length, "rows: overlap is ",
                        options.overlap, "; it must be from 0 to below the length, ", options.length);
+    check_documents(corpus);
     in_order();
   }
   RowCutter(TokenCorpus&&, RowOptions const&) = delete;

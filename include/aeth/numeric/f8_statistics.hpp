@@ -61,13 +61,7 @@ enum class F8Operand {
 class F8Observation {
  public:
   /// Begins empty; valid until the next call.
-  [[nodiscard]] F8Statistics& at(void const* place, F8Operand operand) {
-    std::uintptr_t const wanted = key(place, operand);
-    std::size_t const i = position(wanted);
-    if (i == parts_.size() || parts_[i].where != wanted)
-      parts_.insert(parts_.begin() + static_cast<std::ptrdiff_t>(i), {wanted, {}});
-    return parts_[i].statistics;
-  }
+  [[nodiscard]] F8Statistics& at(void const* place, F8Operand operand) { return part(key(place, operand)); }
   /// Empty for what was not seen.
   [[nodiscard]] F8Statistics of(void const* place, F8Operand operand) const {
     std::uintptr_t const wanted = key(place, operand);
@@ -82,6 +76,10 @@ class F8Observation {
     return sum;
   }
   void clear() { parts_.clear(); }
+  F8Observation& operator+=(F8Observation const& other) {
+    for (Part const& seen : other.parts_) part(seen.where) += seen.statistics;
+    return *this;
+  }
 
   friend bool operator==(F8Observation const&, F8Observation const&) = default;
 
@@ -95,6 +93,12 @@ class F8Observation {
   /// Weights and gradients lie at multiples of four bytes.
   [[nodiscard]] static std::uintptr_t key(void const* place, F8Operand operand) {
     return reinterpret_cast<std::uintptr_t>(place) + static_cast<std::uintptr_t>(operand);
+  }
+  [[nodiscard]] F8Statistics& part(std::uintptr_t where) {
+    std::size_t const i = position(where);
+    if (i == parts_.size() || parts_[i].where != where)
+      parts_.insert(parts_.begin() + static_cast<std::ptrdiff_t>(i), {where, {}});
+    return parts_[i].statistics;
   }
   /// Of the first part at `where` or after it.
   [[nodiscard]] std::size_t position(std::uintptr_t where) const {

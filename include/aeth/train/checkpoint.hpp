@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,8 @@
 #include "aeth/io/generation_writer.hpp"
 #include "aeth/io/generations.hpp"
 #include "aeth/model/weights.hpp"
+#include "aeth/numeric/f8_arithmetic.hpp"
+#include "aeth/numeric/precision.hpp"
 #include "aeth/train/trainer.hpp"
 #include "aeth/version.hpp"
 
@@ -63,12 +66,60 @@ template <class T>
   return value;
 }
 
-/// What a resumed run must share with the one that it continues, by name. The number of threads and micro_rows change no
-/// bit of it.
+/// The types of a policy, on which its arithmetic depends.
+template <class P>
+using RoleTypes = void(typename P::Master, typename P::Moment, typename P::Weight, typename P::WideWeight,
+                       typename P::Activation, typename P::Kept, typename P::Accumulator, typename P::Exact);
+template <class P, class Standard>
+inline constexpr bool is_own_name =
+    std::is_same_v<RoleTypes<P>, RoleTypes<Standard>>&& std::string_view(P::name) == Standard::name;
+
+template <class T>
+[[nodiscard]] constexpr std::string_view type_text() {
+  if constexpr (std::is_same_v<T, e4m3>)
+    return io::name_of(io::DType::f8_e4m3);
+  else
+    return io::name_of(io::dtype_of<T>);
+}
+
+/// The name of a policy of the library; of another one its types too, for one that is derived may have the name of its base.
+template <class P>
+[[nodiscard]] std::string precision_text() {
+  std::string const name(P::name);
+  if constexpr (is_own_name<P, Fp32> || is_own_name<P, Fp64> || is_own_name<P, Bf16> || is_own_name<P, Fp8>)
+    return name;
+  else
+    return text(name, " with masters in ", type_text<typename P::Master>(), ", moments in ",
+                type_text<typename P::Moment>(), ", weights in ", type_text<typename P::Weight>(), " and ",
+                type_text<typename P::WideWeight>(), ", activations in ", type_text<typename P::Activation>(),
+                ", kept in ", type_text<typename P::Kept>(), ", sums in ",
+                type_text<typename P::Accumulator>(), ", all else in ", type_text<typename P::Exact>());
+}
+
+inline constexpr std::string_view micro_rows_option = "micro_rows", f8_option = "f8_arithmetic";
+
+/// What else the arithmetic of an FP8 run depends on: how products are computed, and the rows that go through at once,
+/// whose tokens share the scales of a weight's gradient.
+template <class Model>
+void add_f8_options(io::Metadata& options, Model& model, TrainerOptions const& o) {
+  if constexpr (std::is_same_v<typename Model::Weight, e4m3>) {
+    options.emplace(micro_rows_option,
+                    text(o.micro_rows > 0 ? min(o.micro_rows, o.batch_rows) : o.batch_rows));
+    if constexpr (requires { model.backend().f8_arithmetic(); }) {
+      F8Arithmetic const& a = model.backend().f8_arithmetic();
+      options.emplace(f8_option, text(a.scales == ScaleForm::any ? "any" : "power of two", " scales, ",
+                                      a.square_tiles ? "square tiles, " : "", a.accumulator_bits, " bits",
+                                      a.promote || !a.limited() ? "" : ", not promoted"));
+    }
+  }
+}
+
+/// What a resumed run must share with the one that it continues, by name. The number of threads changes no bit of it, and
+/// micro_rows none but in FP8.
 template <class Model, class Optimizer>
-[[nodiscard]] io::Metadata run_options(Trainer<Model, Optimizer> const& trainer) {
+[[nodiscard]] io::Metadata run_options(Trainer<Model, Optimizer>& trainer) {
   TrainerOptions const& o = trainer.options();
-  io::Metadata options{{"precision", std::string(Model::PrecisionPolicy::name)},
+  io::Metadata options{{"precision", precision_text<typename Model::PrecisionPolicy>()},
                        {"batch_rows", text(o.batch_rows)},
                        {"length", text(o.length)},
                        {"steps", text(o.steps)},
@@ -78,6 +129,7 @@ template <class Model, class Optimizer>
                        {"loss.balance_weight", text(o.loss.balance_weight)},
                        {"bias_rate", text(o.bias_rate)},
                        {"optimizer", describe(trainer.optimizer().options())}};
+  add_f8_options(options, trainer.model(), o);
   if (!o.schedule) {
     options["learning_rate"] = text(o.learning_rate);
     options["final_rate"] = text(o.final_rate);
@@ -93,15 +145,24 @@ template <class Model, class Optimizer>
   return options;
 }
 
+/// Notices of options that earlier versions did not write.
+///
 /// errors   UsageError that lists the options that differ
-inline void expect_same_options(io::Metadata const& ours, io::Generation const& checkpoint) {
+[[nodiscard]] inline std::vector<std::string> expect_same_options(io::Metadata const& ours,
+                                                                  io::Generation const& checkpoint) {
+  std::vector<std::string> notices;
   std::string message;
   for (auto const& [name, value] : ours) {
     auto const theirs = checkpoint.notes().find(text(option_prefix, name));
-    if (theirs == checkpoint.notes().end())
+    if (theirs != checkpoint.notes().end()) {
+      if (theirs->second != value)
+        message += text("\n  ", name, " is ", value, " here and ", theirs->second, " there");
+    } else if (name == micro_rows_option || name == f8_option) {
+      notices.push_back(text(checkpoint.path(), ": does not say its ", name, ", here ", value,
+                             "; with another one this is not the run that was interrupted"));
+    } else {
       message += text("\n  ", name, " is ", value, " here and not used there");
-    else if (theirs->second != value)
-      message += text("\n  ", name, " is ", value, " here and ", theirs->second, " there");
+    }
   }
   for (auto const& [name, value] : checkpoint.notes())
     if (name.starts_with(option_prefix) && ours.count(name.substr(option_prefix.size())) == 0)
@@ -110,6 +171,7 @@ inline void expect_same_options(io::Metadata const& ours, io::Generation const& 
                      ": made with other training options; resume with the same ones, or start a new run in "
                      "another folder",
                      message);
+  return notices;
 }
 
 /// The moment buffers of a trainer and their names in a checkpoint.
@@ -132,13 +194,15 @@ template <class Model, class Optimizer>
 }  // namespace detail
 
 /// A trainer's state, to be written; the tensors share the trainer's memory. Its score is the bits per byte of the
-/// validation, if that was of this very step.
+/// validation, if that was of this very step. What the trainer's monitor may roll back to stays.
 template <class Model, class Optimizer>
 [[nodiscard]] io::GenerationContent checkpoint_content(Trainer<Model, Optimizer>& trainer) {
   using Moment = typename Model::PrecisionPolicy::Moment;
   TrainerState const& state = trainer.state();
   io::GenerationContent content;
   content.step = static_cast<std::uint64_t>(state.step);
+  if (trainer.monitor && trainer.monitor->may_roll_back())
+    content.back = static_cast<std::uint64_t>(trainer.monitor->options().rollback_batches - 1);
   if (state.validated_step == state.step && state.step > 0) content.score = state.bits_per_byte;
   content.notes = {
       {"version", detail::library_version()},          {"total_steps", text(state.total_steps)},
@@ -179,7 +243,7 @@ template <class Model, class Optimizer>
 std::vector<std::string> resume(Trainer<Model, Optimizer>& trainer, io::Generation const& checkpoint) {
   std::string const& path = checkpoint.path();
   expect_same_config(checkpoint.metadata(model_file), Model::config, path);
-  detail::expect_same_options(detail::run_options(trainer), checkpoint);
+  auto notices = detail::expect_same_options(detail::run_options(trainer), checkpoint);
   TrainerState state;
   state.step = static_cast<Index>(checkpoint.step());
   state.total_steps = detail::note<Index>(checkpoint, "total_steps");
@@ -212,7 +276,7 @@ std::vector<std::string> resume(Trainer<Model, Optimizer>& trainer, io::Generati
                     name, " does not have the model's ", values.size,
                     " elements; the file was written by another program");
   }
-  std::vector<std::string> notices = checkpoint.notices();
+  notices.insert(notices.begin(), checkpoint.notices().begin(), checkpoint.notices().end());
   if (std::string const& version = detail::note_text(checkpoint, "version");
       version != detail::library_version())
     notices.push_back(text(path, ": made by version ", version, " of aeth, this is ",

@@ -42,16 +42,16 @@ struct TrainerOptions {
   double minutes = 3.0;         ///< looked at only if steps is 0
   double learning_rate = 3e-3;  ///< the peak, after warm-up
   double final_rate = 0.05;     ///< at the end, as a share of the peak
-  Index warmup_steps = 40;
-  double decay_share = 0.4;  ///< last part of the run in which the rate falls
+  Index warmup_steps = 40;      ///< cut to those before the rate falls
+  double decay_share = 0.4;     ///< last part of the run in which the rate falls
   /// Rates of each step in place of the four values above, such as `optim::cosine_schedule` or
   /// `optim::recipe_schedule` with DeepSeek-V3's; needs `steps`.
   std::optional<optim::Schedule> schedule{};
   LossOptions loss{};
   double bias_rate = 1e-3;        ///< of the selection bias per step, gamma of DeepSeek-V3 §4.2; 0 = off
   bool isolate_documents = true;  ///< attention stays inside a document; V3 pre-training lets it cross
-  Index validate_every = 100;     ///< steps; 0 = only at the end
-  Index validation_batches = 8;   ///< of intermediate validations; the last one takes all
+  Index validate_every = 100;     ///< steps; 0 = never. The run's end is not one: Trainer::validate_now()
+  Index validation_batches = 8;   ///< of these validations; 0 = all
   Index save_every = 0;           ///< steps; 0 = only at the end or when stopped
   std::uint64_t seed = 0;         ///< of initialisation and data order
   std::function<void(Progress const&)> report{};  ///< called after each step, from the training thread
@@ -63,17 +63,24 @@ struct TrainerOptions {
   auto const positive = [](char const* name, Index value) {
     expect<UsageError>(value > 0, "TrainerOptions::", name, " is ", value, "; it must be at least 1");
   };
+  auto const not_negative = [](char const* name, Index value) {
+    expect<UsageError>(value >= 0, "TrainerOptions::", name, " is ", value, "; it must not be negative");
+  };
   auto const share = [](char const* name, double value) {
     expect<UsageError>(value >= 0.0 && value <= 1.0, "TrainerOptions::", name, " is ", value,
                        "; it is a share from 0 to 1");
   };
   positive("batch_rows", o.batch_rows);
   positive("length", o.length);
-  expect<UsageError>(
-      o.micro_rows >= 0 && o.steps >= 0 && o.warmup_steps >= 0 && o.validate_every >= 0 &&
-          o.validation_batches >= 0 && o.save_every >= 0,
-      "TrainerOptions: micro_rows, steps, warmup_steps, validate_every, validation_batches and save_every "
-      "must not be negative");
+  constexpr Index most_tokens = 2147483647;
+  expect<UsageError>(o.batch_rows <= most_tokens / o.length, "TrainerOptions: batch_rows is ", o.batch_rows,
+                     " and length ", o.length, "; a batch has at most ", most_tokens, " tokens");
+  not_negative("micro_rows", o.micro_rows);
+  not_negative("steps", o.steps);
+  not_negative("warmup_steps", o.warmup_steps);
+  not_negative("validate_every", o.validate_every);
+  not_negative("validation_batches", o.validation_batches);
+  not_negative("save_every", o.save_every);
   expect<UsageError>(o.steps > 0 || (std::isfinite(o.minutes) && o.minutes > 0.0),
                      "TrainerOptions::minutes is ", o.minutes,
                      "; give a positive number of minutes, or steps");

@@ -16,7 +16,7 @@ namespace aeth::train {
 /// `step 40/400  loss 3.214  validation 2.871 bits/byte  rate 3.00e-03  9120 tokens/s  expert load violation
 /// 0.61  left 1:07`; what is not yet known is left out.
 [[nodiscard, gnu::cold]] inline std::string describe(Progress const& p) {
-  auto const seconds = static_cast<Index>(p.seconds_left);
+  auto const seconds = static_cast<Index>(p.seconds_left < 1e15 ? p.seconds_left : 1e15);
   std::string line = text("step ", p.step);
   if (p.total_steps > 0) line += text('/', p.total_steps);
   line += text("  loss ", fixed(p.loss.main, 3));

@@ -42,11 +42,15 @@ namespace detail {
 /// are passed over. Afterwards the trainer is not to be used; events and saves are not touched.
 ///
 /// trainer  made with the options of the run, its monitor included
-/// errors   UsageError for a step below 1, IoError if no such checkpoint is left, and as resume() and Trainer::step()
+/// errors   UsageError for a step below 1 or after TrainerOptions::steps, IoError if no such checkpoint is left, and as resume() and
+///          Trainer::step()
 template <class Model, class Optimizer>
 [[nodiscard, gnu::cold]] Replayed replay(Trainer<Model, Optimizer>& trainer, std::string const& folder,
                                          Index step) {
   expect<UsageError>(step >= 1, "replay: step is ", step, "; the first step of a run is 1");
+  Index const planned = trainer.options().steps;
+  expect<UsageError>(planned == 0 || step <= planned, "replay: step is ", step, "; the run has ", planned,
+                     " steps");
   Monitor* const monitor = trainer.monitor;
   io::Generation const checkpoint = detail::checkpoint_before(folder, step);
   auto const go_to_it = [&] { (void)resume(trainer, checkpoint); };

@@ -75,12 +75,12 @@ class ReportWriter {
       for (std::size_t i = rows - count; i < rows; ++i) sum += std::isfinite(column[i]) ? column[i] : 0.0;
       sums.push_back(sum);
     }
-    return load_heat_map({.title = "Expert load",
-                          .subtitle = text("relative to the layer's mean, steps ",
-                                           static_cast<Index>(run_.load.steps[rows - count]), " to ",
-                                           static_cast<Index>(run_.load.steps.back())),
-                          .row_label = "layer with experts"},
-                         relative_load(std::move(sums), experts), experts);
+    return load_heat_map(
+        {.title = "Expert load",
+         .subtitle = text("relative to the layer's mean, steps ", whole(run_.load.steps[rows - count]),
+                          " to ", whole(run_.load.steps.back())),
+         .row_label = "layer with experts"},
+        relative_load(std::move(sums), experts), experts);
   }
 
  private:
@@ -155,8 +155,8 @@ class ReportWriter {
   }
   void tiles() {
     body_ += "<div class=\"tiles\">\n";
-    if (!run_.metrics.steps.empty()) tile(grouped(static_cast<Index>(run_.metrics.steps.back())), "steps");
-    if (run_.cost.tokens > 0.0) tile(grouped(static_cast<Index>(run_.cost.tokens)), "tokens");
+    if (!run_.metrics.steps.empty()) tile(whole(run_.metrics.steps.back()), "steps");
+    if (run_.cost.tokens > 0.0) tile(whole(run_.cost.tokens), "tokens");
     if (run_.cost.seconds > 0.0) tile(duration(run_.cost.seconds), "of training");
     Series const loss = smoothed(series(run_.metrics, "loss", "")),
                  bits = series(run_.metrics, "bits_per_byte", "");
@@ -284,22 +284,31 @@ class ReportWriter {
     body_ += "<table><tbody>\n";
     row("time of training", duration(c.seconds));
     if (c.tokens > 0.0) {
-      row("tokens", grouped(static_cast<Index>(c.tokens)));
-      row("tokens per second", grouped(static_cast<Index>(c.tokens / c.seconds)));
+      row("tokens", whole(c.tokens));
+      row("tokens per second", whole(c.tokens / c.seconds));
     }
     if (c.flops > 0.0) {
       row("floating-point operations, of the model's products", scientific(c.flops, 2));
-      row("10<sup>9</sup> of them per second", fixed(c.flops / c.seconds * 1e-9, 1));
+      row("10<sup>9</sup> of them per second", decimal(c.flops / c.seconds * 1e-9, 1));
     }
     row(text("energy, if the machine takes ", fixed(c.watts, 0), " W"),
-        text(fixed(c.watts * c.seconds / 3.6e6, 4), " kWh"));
+        text(decimal(c.watts * c.seconds / 3.6e6, 4), " kWh"));
     body_ += "</tbody></table>\n";
   }
+
+  /// What is read may be any number: one beyond counting is written with an exponent.
+  [[nodiscard]] static std::string whole(double x) {
+    return std::fabs(x) < most_digits ? grouped(static_cast<Index>(x)) : scientific(x, 2);
+  }
+  [[nodiscard]] static std::string decimal(double x, int decimals) {
+    return std::fabs(x) < most_digits ? fixed(x, decimals) : scientific(x, 2);
+  }
+  static constexpr double most_digits = 1e15;
 
   [[nodiscard]] static std::string duration(double seconds) {
     if (seconds < 120.0) return text(fixed(seconds, 1), " s");
     if (seconds < 7200.0) return text(fixed(seconds / 60.0, 1), " min");
-    return text(fixed(seconds / 3600.0, 1), " h");
+    return text(decimal(seconds / 3600.0, 1), " h");
   }
 
   RunRecord const& run_;

@@ -59,8 +59,7 @@ class Saver {
   [[gnu::cold]] void roll_back(Index at_most) {
     if (background_) background_->wait();
     settle(options_.on_error);
-    io::Generation const checkpoint = writer_.newest(
-        [&](io::Manifest const& manifest) { return manifest.step <= static_cast<std::uint64_t>(at_most); });
+    io::Generation const checkpoint = newest_of(at_most);
     for (std::string const& notice : train::resume(trainer_, checkpoint)) tell(notice);
     saved_step_ = trainer_.state().step;
   }
@@ -78,6 +77,18 @@ class Saver {
   }
 
  private:
+  [[nodiscard, gnu::cold]] io::Generation newest_of(Index at_most) {
+    try {
+      return writer_.newest(
+          [&](io::Manifest const& manifest) { return manifest.step <= static_cast<std::uint64_t>(at_most); });
+    } catch (IoError const& error) {
+      throw IoError(text("rollback: no good checkpoint of step ", at_most,
+                         " or before is left. Resume with MonitorOptions that skip or go on, or with fewer "
+                         "rollback_batches. ",
+                         error.what()));
+    }
+  }
+
   void save() {
     Index const step = trainer_.state().step;
     io::GenerationContent const content = checkpoint_content(trainer_);

@@ -65,6 +65,11 @@ class Trainer {
     expect<UsageError>(options_.length <= Model::config.max_context, "TrainerOptions::length is ",
                        options_.length, ", the model's max_context is ", Model::config.max_context,
                        "; shorten the sequences");
+    expect<DataError>(data.filler >= 0 && data.filler < Model::config.vocab_size, "TrainingData::filler is ",
+                      data.filler, "; it must be a token of the model's vocabulary of ",
+                      Model::config.vocab_size);
+    expect<DataError>(data.validation_bytes >= 0, "TrainingData::validation_bytes is ", data.validation_bytes,
+                      "; give the bytes of the validation text, or 0 to have no bits per byte");
     data::check_tokens(data.training, Model::config.vocab_size);
     data::check_tokens(data.validation, Model::config.vocab_size);
     model.enable_gradients();
@@ -74,11 +79,14 @@ class Trainer {
   /// Trains until the planned end, the end of the time budget, or a stop request. Calls `save` after each step, and
   /// always before it returns.
   ///
-  /// errors   as step(), and what `save` throws; that step has been applied then
+  /// errors   as step(), and what `save` throws; that step has been applied then. UsageError if the monitor may roll back and
+  ///          `roll_back` is not set
   void run() {
     model_.prepare();
-    if (save && monitor && monitor->may_roll_back())
-      save(SaveMoment::due);  // so that there is something to go back to
+    if (monitor && monitor->may_roll_back()) {
+      require_roll_back();
+      if (save) save(SaveMoment::due);  // so that there is something to go back to
+    }
     for (;;) {
       schedule_.observe(state_.step, state_.seconds);
       state_.total_steps = schedule_.total_steps();
@@ -205,10 +213,8 @@ class Trainer {
   /// Gradients of the batch. One without targets has none, which a monitor deals with.
   void measure(Progress& progress) {
     if (monitor && !has_targets(batch_)) return;
-    {
-      [[maybe_unused]] auto const observed = watch_.observe_f8(wants_health(progress.step));
-      progress.loss = stepper_.gradients(batch_, options_.loss);
-    }
+    watch_.observe_f8(wants_health(progress.step),
+                      [&] { progress.loss = stepper_.gradients(batch_, options_.loss); });
     progress.gradient_norm =
         std::sqrt(model_.backend().sum_of_squares(model_.gradients().data, model_.gradients().size));
     progress.max_violation = max_violation(stepper_.load());
@@ -230,11 +236,14 @@ class Trainer {
     if (measured) monitor->measured(seen, watch_.measure(seen.step, stepper_));
   }
 
+  [[gnu::cold]] void require_roll_back() const {
+    expect<UsageError>(roll_back != nullptr,
+                       "training: the monitor is to roll back, and Trainer::roll_back is not set; set it to "
+                       "train::Saver::roll_back, or let MonitorOptions skip or stop");
+  }
+
   [[gnu::cold]] void go_back(StepObservation const& seen) {
-    expect<UsageError>(
-        roll_back != nullptr,
-        "training: the monitor wants to roll back, and Trainer::roll_back is not set; set it to "
-        "train::Saver::roll_back, or let MonitorOptions skip or stop");
+    require_roll_back();
     monitor->passed_over(seen);
     std::string const run = monitor->state_text();
     double const seconds = state_.seconds;

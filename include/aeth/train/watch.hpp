@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -37,7 +38,7 @@ namespace aeth::train {
 /// What `Cpu::observe_f8` is.
 template <class B>
 concept HasF8Observation = requires(B& b, F8Observation* o) {
-  b.observe_f8(o);
+  { b.observe_f8(o) } -> std::same_as<F8Observation*>;
 };
 
 /// Holds nothing but names until the first measurement.
@@ -87,13 +88,13 @@ class Watch {
     return decision.action;
   }
 
-  /// Counts what becomes of FP8 operands while the result lives, if `wanted`. No bit of a result changes; whatever else
-  /// had been given to `Cpu::observe_f8` is forgotten.
-  [[nodiscard]] auto observe_f8(bool wanted) {
+  /// Runs `body`, and if `wanted` counts what becomes of FP8 operands meanwhile. No bit of a result changes; an observation
+  /// that the user has given to `Cpu::observe_f8` gets the counts too.
+  template <class Body>
+  void observe_f8(bool wanted, Body const& body) {
     if constexpr (f8)
-      return F8Scope(wanted ? &model_.backend() : nullptr, f8_);
-    else
-      return wanted;
+      if (wanted) return observed(body);
+    body();
   }
 
   /// Between backward and update.
@@ -135,22 +136,21 @@ class Watch {
   }
 
  private:
-  class F8Scope {
-   public:
-    F8Scope(typename Model::Backend* backend, F8Observation& observation) : backend_(backend) {
-      if (!backend_) return;
-      observation = {};
-      backend_->observe_f8(&observation);
+  template <class Body>
+  void observed(Body const& body) {
+    struct Restore {
+      typename Model::Backend& backend;
+      F8Observation* before;
+      ~Restore() { backend.observe_f8(before); }
+    };
+    f8_.clear();
+    F8Observation* const before = model_.backend().observe_f8(&f8_);
+    {
+      Restore const restore{model_.backend(), before};
+      body();
     }
-    F8Scope(F8Scope const&) = delete;
-    F8Scope& operator=(F8Scope const&) = delete;
-    ~F8Scope() {
-      if (backend_) backend_->observe_f8(nullptr);
-    }
-
-   private:
-    typename Model::Backend* backend_;
-  };
+    if (before) *before += f8_;
+  }
 
   [[gnu::cold]] void require_finite(StepObservation const& seen) const {
     if (std::isfinite(seen.loss.main) && std::isfinite(seen.loss.mtp) && std::isfinite(seen.gradient_norm))

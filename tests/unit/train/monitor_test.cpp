@@ -2,6 +2,7 @@
 // decides as an uninterrupted one.
 #include "aeth/train/monitor.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <vector>
@@ -136,6 +137,46 @@ TEST_CASE("monitor: rollbacks have a limit, and need something to go back to") {
   WatchedRun nowhere(text, stored_options(), watch);
   CHECK_THAT(message_of<UsageError>([&] { nowhere.trainer.run(); }),
              ContainsSubstring("Trainer::roll_back is not set"));
+  CHECK(nowhere.trainer.state().step == 0);
+}
+
+TEST_CASE(
+    "monitor: what a rollback needs stays, however few checkpoints are kept and whenever they are saved") {
+  SmallText const text = test::poisoned(normal_text(), 250);
+  for (Index const batches : {1, 3, 12}) {
+    train::MonitorOptions watch = with_policy(train::Policy::roll_back);
+    watch.rollback_batches = batches;
+    std::vector<float> expected;
+    std::size_t events = 0;
+    auto const run_of = [&](Index save_every, std::size_t keep) {
+      TemporaryFolder const folder;
+      train::TrainerOptions options = stored_options();
+      options.save_every = save_every;
+      StoredRun run(text, options, watch, folder.path, 2, {.last = keep});
+      run.trainer.run();
+      CHECK(run.trainer.state().step == 90);
+      auto const rolled_back = [](train::Event const& e) { return e.action == train::Action::rolled_back; };
+      events = static_cast<std::size_t>(std::count_if(run.events.begin(), run.events.end(), rolled_back));
+      return std::vector<float>(run.model.weights().begin(), run.model.weights().end());
+    };
+    expected = run_of(1, 1000);
+    CHECK(events >= 2);
+    for (Index const save_every : {0, 1, 4, 10}) {
+      INFO("save_every " << save_every << ", rollback_batches " << batches);
+      CHECK(test::same(run_of(save_every, 1), expected));
+    }
+  }
+}
+
+TEST_CASE("monitor: a rollback to checkpoints that are gone says what to do") {
+  TemporaryFolder const folder;
+  StoredRun run(normal_text(), stored_options(), with_policy(train::Policy::roll_back), folder.path);
+  for (int i = 0; i < 3; ++i) (void)run.trainer.step();
+  run.saver(train::SaveMoment::last);
+  CHECK_THAT(message_of<IoError>([&] { run.saver.roll_back(2); }),
+             ContainsSubstring("rollback: no good checkpoint of step 2 or before is left") &&
+                 ContainsSubstring("rollback_batches"));
+  run.saver.roll_back(3);
 }
 
 TEST_CASE("monitor: the tensor with the unusual gradient is named") {

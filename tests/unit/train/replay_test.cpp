@@ -54,4 +54,11 @@ TEST_CASE("replay: a step without a checkpoint before it is refused") {
              ContainsSubstring("replay: no checkpoint from before step 3 is left"));
   CHECK_THAT(message_of<UsageError>([&] { (void)train::replay(run.trainer, folder.path, 0); }),
              ContainsSubstring("replay: step is 0"));
+  TemporaryFolder const other;
+  StoredRun whole(test::normal_text(), test::stored_options(), test::watchful(), other.path);
+  whole.trainer.run();
+  WatchedRun again(test::normal_text(), test::stored_options());
+  CHECK_THAT(message_of<UsageError>(
+                 [&] { (void)train::replay(again.trainer, other.path + "/checkpoints", 1'000'000); }),
+             ContainsSubstring("replay: step is 1000000; the run has 90 steps"));
 }

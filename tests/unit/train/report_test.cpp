@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <regex>
 
 #include "support/catch.hpp"
 
@@ -88,6 +89,12 @@ TEST_CASE("a report survives odd numbers and stays small where runs are long") {
   CHECK_NOTHROW(train::report_html(run));
   run.metrics = {{1, 2, 3}, {"loss"}, {{none, none, none}}};
   CHECK_THAT(train::report_html(run), ContainsSubstring("No losses are on record"));
+  run.metrics = {{1e300}, {"loss"}, {{2.0}}};
+  run.cost = {.seconds = 1e-300, .tokens = 1e300, .flops = 1e300};
+  std::string const huge = train::report_html(run);
+  CHECK_THAT(huge, ContainsSubstring("1.00e+300") && !ContainsSubstring("9,223,372,036,854,775,808"));
+  CHECK_FALSE(std::regex_search(huge, std::regex("[0-9]{30}")));
+  run.cost = {};
   std::size_t const steps = 1'000'000;
   std::vector<double> x(steps), y(steps, 1.0);
   for (std::size_t i = 0; i < steps; ++i) x[i] = static_cast<double>(i);

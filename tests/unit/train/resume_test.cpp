@@ -24,6 +24,14 @@ train::TrainerOptions options() {
   return test::tiny_options();
 }
 
+/// Has the types of a policy of the library, but not of that name.
+struct Named : Bf16 {
+  using Weight = float;
+  using WideWeight = float;
+  using Activation = float;
+  using Kept = float;
+};
+
 /// Saves into a folder and gives up its lock.
 template <class Run>
 io::WrittenGeneration save(Run& run, std::string const& folder) {
@@ -132,10 +140,121 @@ TEST_CASE(
   CHECK_THAT(message_of<UsageError>([&] { (void)train::resume(precise, folder.path); }),
              ContainsSubstring("\n  precision is bf16 here and fp32 there"));
 
+  struct Like : Fp32 {
+    using Moment = bf16;
+  };
+  Model<presets::tiny, Like> derived(cpu);
+  derived.initialize(4);
+  train::Trainer like(derived, {text.training, text.validation, text.validation_bytes, 0}, options());
+  CHECK_THAT(message_of<UsageError>([&] { (void)train::resume(like, folder.path); }),
+             ContainsSubstring("\n  precision is fp32 with masters in F32, moments in BF16, weights in F32"));
+
+  CHECK_THAT(train::detail::precision_text<Named>(), ContainsSubstring("bf16 with masters in F32"));
+
   train::TrainerOptions parts = options();
   parts.micro_rows = 1;
   TinyRun allowed(text, parts, 1);
   CHECK(train::resume(allowed.trainer, folder.path).empty());
+}
+
+TEST_CASE("row 45: in FP8 another arithmetic is refused by its name, and so are other parts of a batch") {
+  SmallText const text = small_text(1);
+  TemporaryFolder const folder;
+  auto const with_fp8 = [&]<class P>(P, train::TrainerOptions const& o, F8Arithmetic const& f8, auto body) {
+    Cpu cpu(2);
+    cpu.set_f8_arithmetic(f8);
+    Model<presets::tiny, P> model(cpu);
+    model.initialize(4);
+    train::Trainer trainer(model, {text.training, text.validation, text.validation_bytes, 0}, o);
+    body(trainer);
+  };
+  auto const resumed = [&](auto& trainer) { return train::resume(trainer, folder.path); };
+  auto const refused = [&](std::string const& message) {
+    return [&, message](auto& trainer) {
+      CHECK_THAT(message_of<UsageError>([&] { (void)resumed(trainer); }), ContainsSubstring(message));
+    };
+  };
+  with_fp8(Fp8(), options(), {}, [&](auto& trainer) {
+    (void)trainer.step();
+    io::GenerationWriter writer(folder.path);
+    (void)train::save_checkpoint(trainer, writer);
+  });
+  with_fp8(Fp8(), options(), {}, [&](auto& trainer) { CHECK(resumed(trainer).empty()); });
+  train::TrainerOptions parts = options();
+  parts.micro_rows = parts.batch_rows;  // all at once, as 0 is
+  with_fp8(Fp8(), parts, {}, [&](auto& trainer) { CHECK(resumed(trainer).empty()); });
+  parts.micro_rows = 1;
+  with_fp8(Fp8(), parts, {}, refused("\n  micro_rows is 1 here and 3 there"));
+  with_fp8(Fp8(), options(), {.scales = ScaleForm::power_of_two},
+           refused("\n  f8_arithmetic is power of two scales, 24 bits here and any scales, 24 bits there"));
+  with_fp8(Fp8(), options(), {.square_tiles = true, .accumulator_bits = 14, .promote = false},
+           refused("\n  f8_arithmetic is any scales, square tiles, 14 bits, not promoted here"));
+  with_fp8(Fp8(), options(), {.promote = false}, [&](auto& trainer) {
+    CHECK(resumed(trainer).empty());  // sums of 24 bits are the same either way
+    // As earlier versions wrote it.
+    io::GenerationContent content = train::checkpoint_content(trainer);
+    for (char const* const option : {"option.micro_rows", "option.f8_arithmetic"})
+      content.notes.erase(option);
+    io::GenerationWriter writer(folder.path);
+    writer.write(content);
+    auto const notices = train::resume(trainer, writer.newest());
+    REQUIRE(notices.size() == 2);
+    CHECK_THAT(notices[0], ContainsSubstring("does not say its f8_arithmetic, here any scales, 24 bits"));
+    CHECK_THAT(notices[1], ContainsSubstring("does not say its micro_rows, here 3"));
+  });
+  struct WideKept : Fp8 {
+    using Kept = bf16;
+  };
+  with_fp8(WideKept(), options(), {},
+           refused("\n  precision is fp8 with masters in F32, moments in BF16, weights in F8_E4M3"));
+}
+
+TEST_CASE("training: data that make no sense are refused when the trainer is made") {
+  SmallText const text = small_text(1);
+  Cpu cpu(1);
+  test::TinyModel model(cpu);
+  auto const message = [&](train::TrainingData const& data, train::TrainerOptions const& o = options()) {
+    return message_of<Error>([&] { train::Trainer(model, data, o); });
+  };
+  data::TokenCorpus open = text.training;
+  open.begins = {0};
+  for (auto const& data : {train::TrainingData{open, text.validation}, {text.training, open}})
+    CHECK_THAT(message(data), ContainsSubstring("call end_document()"));
+  open.begins = {0, 5, 3, open.size()};
+  CHECK_THAT(message({open, text.validation}), ContainsSubstring("call end_document()"));
+  open.begins = {0, open.size() + 100};
+  CHECK_THAT(message({text.training, open}), ContainsSubstring("call end_document()"));
+  for (std::int32_t const filler : {-1, 99999})
+    CHECK_THAT(message({text.training, text.validation, 0, filler}),
+               ContainsSubstring("TrainingData::filler is " + std::to_string(filler)));
+  CHECK_THAT(message({text.training, text.validation, -7, 0}),
+             ContainsSubstring("TrainingData::validation_bytes is -7"));
+  train::TrainerOptions o = options();
+  o.save_every = -1;
+  CHECK_THAT(message({text.training, text.validation}, o),
+             ContainsSubstring("TrainerOptions::save_every is -1"));
+  o = options();
+  o.batch_rows = Index{1} << 62;
+  CHECK_THAT(message({text.training, text.validation}, o),
+             ContainsSubstring("a batch has at most 2147483647 tokens"));
+}
+
+TEST_CASE("training: other text is refused, sealed or not") {
+  SmallText text = small_text(1);
+  TemporaryFolder const folder;
+  text.training.fingerprint = 0;
+  TinyRun run(text, options());
+  save(run, folder.path);
+  SmallText other = text;
+  other.training.tokens[7] ^= 1;
+  TinyRun changed(other, options()), same_text(text, options());
+  CHECK_THROWS_AS(train::resume(changed.trainer, folder.path), DataError);
+  CHECK(train::resume(same_text.trainer, folder.path).empty());
+  // As earlier versions saved it.
+  data::LoaderPosition position = same_text.trainer.state().position;
+  CHECK(position.data != 0);
+  position.data = 0;
+  same_text.trainer.check(position);
 }
 
 TEST_CASE("training: other data and a damaged checkpoint are refused, and nothing is lost") {

@@ -55,4 +55,9 @@ TEST_CASE("spike: the state reads back equal") {
   train::detail::NumberReader other(writer.text());
   smaller.for_each_number(other);
   CHECK_FALSE(smaller.is_sound());
+  // One that was full has its oldest number somewhere in the middle of a larger one.
+  train::SpikeDetector larger({.window = 16, .warmup = 4});
+  train::detail::NumberReader once_more(writer.text());
+  larger.for_each_number(once_more);
+  CHECK_FALSE(larger.is_sound());
 }

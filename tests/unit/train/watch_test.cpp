@@ -94,7 +94,14 @@ TEST_CASE("watch: FP8 is observed, a healthy model is told nothing, outliers are
       if (outliers) CHECK(h.f8_tensor.starts_with("model.layers."));
     };
     trainer.monitor = &monitor;
+    // The user's own observation goes on through the measurements.
+    F8Observation own;
+    cpu.observe_f8(&own);
+    Index const of_step = (trainer.step(), own.total(F8Operand::input_columns).values);
+    CHECK(of_step > 0);
     trainer.run();
+    CHECK(cpu.observe_f8(nullptr) == &own);
+    CHECK(own.total(F8Operand::input_columns).values == 20 * of_step);
     CHECK(measured == 2);
     INFO(kinds);
     CHECK((kinds.find("fp8_underflow") != std::string::npos) == outliers);

@@ -90,7 +90,12 @@ class Cpu {
   [[nodiscard]] F8Arithmetic const& f8_arithmetic() const noexcept { return f8_; }
   /// From now on counts what becomes of the operands of FP8 products, at the cost of another pass over each, on one
   /// thread; null ends it. The observation must outlive that; `f8_statistics` of model/f8_statistics.hpp names its parts.
-  void observe_f8(F8Observation* observation) noexcept { observation_ = observation; }
+  /// Returns what was counting until now, or null.
+  F8Observation* observe_f8(F8Observation* observation) noexcept {
+    F8Observation* const before = observation_;
+    observation_ = observation;
+    return before;
+  }
 
   // --- matrix products: matmul.hpp ---
   //

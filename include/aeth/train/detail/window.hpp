@@ -33,8 +33,10 @@ class Window {
     visit(values_);
     visit(next_);
   }
+  /// Whether numbers that were read can be those of a window of this size: one that was full with another cannot.
   [[nodiscard]] bool is_sound() const {
-    return static_cast<Index>(values_.size()) <= size_ && next_ >= 0 && next_ < size_;
+    Index const count = static_cast<Index>(values_.size());
+    return count < size_ ? next_ == count : count == size_ && next_ >= 0 && next_ < size_;
   }
 
  private:
