@@ -52,7 +52,8 @@ struct GenerationContent {
   std::optional<double> score{};  ///< lower is better; a state without one is never among the best
   Metadata notes{};               ///< what may differ between equal states, such as the seconds they took
   std::vector<GenerationFile> files{};
-  std::uint64_t back = 0;  ///< the newest that is so many steps older, or else the oldest, stays too
+  AcceptGeneration
+      needed{};  ///< the newest that it accepts, or else the oldest, stays whatever KeepOptions say
 };
 
 /// What GenerationWriter::write() did.
@@ -152,7 +153,7 @@ class GenerationWriter {
     known_.insert(known_.begin(), std::move(manifest));
     flush_folder(folder_, system_);
     write_file_atomic(at(detail::latest_name), latest, system_);
-    remove_older(content.back, done.notices);
+    remove_older(content.needed, done.notices);
     return done;
   }
 
@@ -227,18 +228,16 @@ class GenerationWriter {
     return record;
   }
 
-  /// Removes generations that are neither among the newest nor among the best nor the one to go back to.
-  void remove_older(std::uint64_t back, std::vector<std::string>& notices) {
+  /// Removes generations that are neither among the newest nor among the best nor the one that is needed.
+  void remove_older(AcceptGeneration const& needed, std::vector<std::string>& notices) {
     std::vector<Manifest const*> by_score;
     for (Manifest const& m : known_)
       if (m.score) by_score.push_back(&m);
     std::stable_sort(by_score.begin(), by_score.end(),
                      [](Manifest const* a, Manifest const* b) { return *a->score < *b->score; });
     by_score.resize(min(by_score.size(), keep_.best));
-    auto goal = std::find_if(known_.begin(), known_.end(), [&](Manifest const& m) {
-      return m.step <= known_.front().step && known_.front().step - m.step >= back;
-    });
-    if (goal == known_.end()) --goal;  // until one is old enough, the oldest
+    auto goal = needed ? std::find_if(known_.begin(), known_.end(), needed) : known_.begin();
+    if (goal == known_.end()) --goal;  // until there is one, the oldest
     std::vector<std::string> names;
     for (std::size_t i = keep_.last; i < known_.size(); ++i)
       if (known_.begin() + static_cast<std::ptrdiff_t>(i) != goal &&

@@ -24,6 +24,8 @@
 #include "aeth/model/weights.hpp"
 #include "aeth/numeric/f8_arithmetic.hpp"
 #include "aeth/numeric/precision.hpp"
+#include "aeth/train/detail/numbers.hpp"
+#include "aeth/train/monitor.hpp"
 #include "aeth/train/trainer.hpp"
 #include "aeth/version.hpp"
 
@@ -174,6 +176,23 @@ template <class Model, class Optimizer>
   return notices;
 }
 
+/// Whether a rollback at this point may go to a checkpoint: of `at_most` that step, and not of a past that an earlier one
+/// has left.
+[[nodiscard, gnu::cold]] inline bool is_way_back(Monitor const* monitor, io::Manifest const& manifest,
+                                                 std::uint64_t at_most) {
+  if (manifest.step > at_most) return false;
+  if (!monitor) return true;
+  auto const text_of = [&](std::string_view name) -> std::string_view {
+    auto const found = manifest.notes.find(name);
+    return found == manifest.notes.end() ? std::string_view{} : found->second;
+  };
+  BatchId next;
+  NumberReader{text_of("data.epoch")}(next.epoch);
+  NumberReader{text_of("data.row")}(next.row);
+  std::string_view const state = text_of(monitor_note);
+  return state.empty() || !monitor->is_abandoned(state, next);
+}
+
 /// The moment buffers of a trainer and their names in a checkpoint.
 template <class Model, class Optimizer>
 [[nodiscard]] auto moments(Trainer<Model, Optimizer>& trainer) {
@@ -202,7 +221,10 @@ template <class Model, class Optimizer>
   io::GenerationContent content;
   content.step = static_cast<std::uint64_t>(state.step);
   if (trainer.monitor && trainer.monitor->may_roll_back())
-    content.back = static_cast<std::uint64_t>(trainer.monitor->options().rollback_batches - 1);
+    content.needed = [monitor = *trainer.monitor, next = state.step + 1](io::Manifest const& manifest) {
+      return detail::is_way_back(&monitor, manifest,
+                                 static_cast<std::uint64_t>(monitor.last_good_step(next)));
+    };
   if (state.validated_step == state.step && state.step > 0) content.score = state.bits_per_byte;
   content.notes = {
       {"version", detail::library_version()},          {"total_steps", text(state.total_steps)},

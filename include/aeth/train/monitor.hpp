@@ -66,6 +66,18 @@ class Monitor {
   [[nodiscard]] Index last_good_step(Index step) const {
     return max(step - options_.rollback_batches, Index{0});
   }
+  /// Whether a checkpoint has seen a batch that was ruled out after it was made: by its monitor's state text, and the first
+  /// batch after it. Errors: as restore().
+  [[nodiscard, gnu::cold]] bool is_abandoned(std::string_view state, BatchId const& next) const {
+    State const then = parsed(state, "the monitor's state");
+    for (BatchId const& batch : state_.listed) {
+      bool known = false;
+      for (BatchId const& listed : then.listed) known = known || listed == batch;
+      bool const seen = batch.epoch < next.epoch || (batch.epoch == next.epoch && batch.row < next.row);
+      if (seen && !known) return true;
+    }
+    return false;
+  }
   /// The events up to here are on record for a run that stands at `step`: more than that after a rollback.
   [[nodiscard]] Index recorded_until(Index step) const { return max(step, state_.recorded_until); }
   [[nodiscard]] Index rollbacks() const { return state_.rollbacks; }

@@ -42,8 +42,8 @@ namespace detail {
 /// are passed over. Afterwards the trainer is not to be used; events and saves are not touched.
 ///
 /// trainer  made with the options of the run, its monitor included
-/// errors   UsageError for a step below 1 or after TrainerOptions::steps, IoError if no such checkpoint is left, and as resume() and
-///          Trainer::step()
+/// errors   UsageError for a step below 1 or after TrainerOptions::steps, IoError if no such checkpoint is left, and as
+///          resume() and Trainer::step()
 template <class Model, class Optimizer>
 [[nodiscard, gnu::cold]] Replayed replay(Trainer<Model, Optimizer>& trainer, std::string const& folder,
                                          Index step) {

@@ -53,7 +53,7 @@ class Saver {
     return notices;
   }
 
-  /// Goes back to the newest good checkpoint of at most that step: `trainer.roll_back = [&](Index step) { saver.roll_back(step); }`.
+  /// Goes back to the newest good checkpoint of at most that step that no earlier rollback has left behind: `trainer.roll_back = [&](Index step) { saver.roll_back(step); }`.
   ///
   /// errors   IoError if there is none, and as resume()
   [[gnu::cold]] void roll_back(Index at_most) {
@@ -79,8 +79,9 @@ class Saver {
  private:
   [[nodiscard, gnu::cold]] io::Generation newest_of(Index at_most) {
     try {
-      return writer_.newest(
-          [&](io::Manifest const& manifest) { return manifest.step <= static_cast<std::uint64_t>(at_most); });
+      return writer_.newest([&](io::Manifest const& manifest) {
+        return detail::is_way_back(trainer_.monitor, manifest, static_cast<std::uint64_t>(at_most));
+      });
     } catch (IoError const& error) {
       throw IoError(text("rollback: no good checkpoint of step ", at_most,
                          " or before is left. Resume with MonitorOptions that skip or go on, or with fewer "
