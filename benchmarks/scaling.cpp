@@ -107,17 +107,7 @@ aeth::data::Batch random_batch(Index rows, Index length, int vocab) {
   return batch;
 }
 
-/// Tokens per second of forward and backward, no update.
-template <aeth::ModelConfig C, class P, class B>
-bench::Samples gradient_times(bench::Options const& o, B& cpu, Index rows, Index length) {
-  aeth::Model<C, P, B> model(cpu);
-  model.initialize(1);
-  aeth::train::Stepper<aeth::Model<C, P, B>> stepper(model);
-  auto const batch = random_batch(rows, length, C.vocab_size);
-  return measure(o, [&] { (void)stepper.gradients(batch, {.mtp_weight = 0.0}); });
-}
-
-/// A model on threads of its own.
+/// A model on threads of its own; a step is forward and backward, no update.
 template <aeth::ModelConfig C, class P>
 struct GradientRun {
   aeth::Cpu cpu;
@@ -209,9 +199,11 @@ struct Scaling {
   void experts() {
     std::string const config = aeth::text("tiny ", E, " experts");
     if (!report.wants("scale.experts", config, std::string(P::name))) return;
-    aeth::Cpu cpu(options.threads, options.level);
-    add<P>("scale.experts", config, 4096.0, "tokens/s",
-           gradient_times<tiny_with_experts<E>, P>(options, cpu, 16, 256), options.threads);
+    constexpr Index rows = 16, length = 256;
+    GradientRun<tiny_with_experts<E>, P> run(options.threads, options.level);
+    auto const batch = random_batch(rows, length, tiny_with_experts<E>.vocab_size);
+    add<P>("scale.experts", config, static_cast<double>(rows * length), "tokens/s",
+           measure(options, [&] { run.step(batch); }), options.threads);
   }
 
   /// Routing and dispatch of forward and backward, as a share of both.

@@ -210,7 +210,7 @@ struct Row {
   double value = 0, least = 0, most = 0;  ///< median, min, max over the samples
   int samples = 0;
   double limit = 0;
-  std::string limited_by{};  ///< "compute" or "memory"
+  std::string limited_by{};  ///< such as "compute" or "memory"
   double gflops = 0;         ///< where the unit is another one and the arithmetic is known
   std::string peer{};
   double peer_value = 0;

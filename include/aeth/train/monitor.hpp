@@ -46,11 +46,7 @@ class Monitor {
   [[nodiscard]] MonitorOptions const& options() const { return options_; }
 
   /// Whether a rollback has ruled out a batch.
-  [[nodiscard]] bool is_listed(BatchId const& batch) const {
-    for (BatchId const& listed : state_.listed)
-      if (listed == batch) return true;
-    return false;
-  }
+  [[nodiscard]] bool is_listed(BatchId const& batch) const { return contains(state_.listed, batch); }
   /// Whether checkpoints must be there to go back to.
   [[nodiscard]] bool may_roll_back() const {
     for (Policy const p :
@@ -67,14 +63,13 @@ class Monitor {
     return max(step - options_.rollback_batches, Index{0});
   }
   /// Whether a checkpoint has seen a batch that was ruled out after it was made: by its monitor's state text, and the first
-  /// batch after it. Errors: as restore().
+  /// batch after it. A text that cannot be read counts as one that has.
   [[nodiscard, gnu::cold]] bool is_abandoned(std::string_view state, BatchId const& next) const {
-    State const then = parsed(state, "the monitor's state");
+    State then(options_);
+    if (!read(state, then)) return true;
     for (BatchId const& batch : state_.listed) {
-      bool known = false;
-      for (BatchId const& listed : then.listed) known = known || listed == batch;
       bool const seen = batch.epoch < next.epoch || (batch.epoch == next.epoch && batch.row < next.row);
-      if (seen && !known) return true;
+      if (seen && !contains(then.listed, batch)) return true;
     }
     return false;
   }
@@ -201,15 +196,25 @@ class Monitor {
  private:
   using State = detail::MonitorState;
 
-  [[nodiscard]] State parsed(std::string_view state, std::string_view where) const {
-    State read(options_);
+  [[nodiscard]] static bool contains(std::vector<BatchId> const& all, BatchId const& batch) {
+    for (BatchId const& one : all)
+      if (one == batch) return true;
+    return false;
+  }
+
+  /// Whether a text is a state that these options can go on from.
+  [[nodiscard]] static bool read(std::string_view state, State& to) {
     detail::NumberReader reader(state);
-    read.for_each_number(reader);
+    to.for_each_number(reader);
+    return reader.is_complete() && to.is_sound();
+  }
+  [[nodiscard]] State parsed(std::string_view state, std::string_view where) const {
+    State result(options_);
     expect<IoError>(
-        reader.is_complete() && read.is_sound(), where,
+        read(state, result), where,
         ": the state of the monitor is damaged, or of other MonitorOptions: window, loss.window or "
         "gradient.window; use the same");
-    return read;
+    return result;
   }
 
   [[nodiscard]] Policy policy_for(Diagnosis diagnosis) const {

@@ -53,7 +53,8 @@ class Saver {
     return notices;
   }
 
-  /// Goes back to the newest good checkpoint of at most that step that no earlier rollback has left behind: `trainer.roll_back = [&](Index step) { saver.roll_back(step); }`.
+  /// Goes back to the newest good checkpoint of at most that step that no earlier rollback has left behind:
+  /// `trainer.roll_back = [&](Index step) { saver.roll_back(step); }`.
   ///
   /// errors   IoError if there is none, and as resume()
   [[gnu::cold]] void roll_back(Index at_most) {
