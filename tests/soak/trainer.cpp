@@ -70,8 +70,9 @@ void run(std::string const& path, Numbers const& numbers) {
     if (!expected) std::printf("notice: %s\n", content.c_str());
   };
   auto const on_error = disk_seed > 0 ? train::OnSaveError::go_on : train::OnSaveError::stop;
+  test::FlakyDisk disk(static_cast<std::uint64_t>(disk_seed), disk_seed > 0 ? 0.3 : 0.0);
+  io::GenerationWriter folder(path, {.last = to_size(keep)}, disk);
   // [begin saving]
-  io::GenerationWriter folder(path, {.last = to_size(keep)});  // locks it
   train::Saver saver(trainer, folder, {.on_error = on_error, .notice = notice});
   if (folder.has_generations())
     for (std::string const& content : saver.resume()) notice(content);
@@ -82,7 +83,6 @@ void run(std::string const& path, Numbers const& numbers) {
   train::EventLog log(path + "-events.jsonl", monitor.recorded_until(trainer.state().step));
   monitor.record = std::ref(log);
   // [end events]
-  test::FlakyDisk disk(static_cast<std::uint64_t>(disk_seed), disk_seed > 0 ? 0.3 : 0.0);
   trainer.save = [&](train::SaveMoment moment) {
     if (moment == train::SaveMoment::due && trainer.state().step > 0) disk.turn();
     if (moment == train::SaveMoment::last) disk.mend();

@@ -1,13 +1,20 @@
 /// Faults for a training run to survive: gradients that break, bad text, disks that are full for a while.
 #pragma once
 
+#include <sys/types.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <optional>
+#include <string>
+#include <vector>
 
 #include "aeth/backend/cpu.hpp"
 #include "aeth/core/random.hpp"
-#include "support/file_size_limit.hpp"
+#include "aeth/io/file_system.hpp"
 
 namespace aeth::test {
 
@@ -44,22 +51,47 @@ class FaultyCpu : public Cpu {
 };
 
 /// A disk that is too full for the weights of presets::tiny from some saves on until a later one; smaller files still fit.
-class FlakyDisk {
+/// What a run writes beside its checkpoints, such as its events, does not go through it.
+class FlakyDisk : public io::FileSystem {
  public:
   /// share: of the saves that meet a full disk.
   FlakyDisk(std::uint64_t seed, double share) : random_(seed, RandomUse::test), share_(share) {}
 
   /// Before a save, which may go on in the background until the next.
-  void turn() {
-    limit_.reset();
-    if (random_.uniform() < share_) limit_.emplace(::rlim_t{1200} << 10);
+  void turn() { full_ = random_.uniform() < share_; }
+  void mend() { full_ = false; }
+
+  ::ssize_t write(int file, void const* from, std::size_t count) noexcept override {
+    if (full_) {
+      std::int64_t const size = disk_.size(file);
+      if (size < 0) return -1;
+      if (size >= room) return errno = ENOSPC, -1;
+      count = std::min(count, static_cast<std::size_t>(room - size));
+    }
+    return disk_.write(file, from, count);
   }
-  void mend() { limit_.reset(); }
+
+  int open(char const* path, int flags) noexcept override { return disk_.open(path, flags); }
+  int close(int file) noexcept override { return disk_.close(file); }
+  ::ssize_t read(int file, void* to, std::size_t count) noexcept override {
+    return disk_.read(file, to, count);
+  }
+  std::int64_t size(int file) noexcept override { return disk_.size(file); }
+  int flush(int file) noexcept override { return disk_.flush(file); }
+  int lock(int file) noexcept override { return disk_.lock(file); }
+  int rename(char const* from, char const* to) noexcept override { return disk_.rename(from, to); }
+  int remove_file(char const* path) noexcept override { return disk_.remove_file(path); }
+  int make_folder(char const* path) noexcept override { return disk_.make_folder(path); }
+  int remove_folder(char const* path) noexcept override { return disk_.remove_folder(path); }
+  int list(char const* path, std::vector<std::string>& names) override { return disk_.list(path, names); }
 
  private:
+  static constexpr std::int64_t room = 1200 << 10;  ///< bytes of a file; the weights have 1,259 KiB
+
+  io::FileSystem& disk_ = io::FileSystem::system();
   Random random_;
   double share_;
-  std::optional<FileSizeLimit> limit_;
+  std::atomic<bool> full_ = false;  ///< the thread that saves reads it
 };
 
 }  // namespace aeth::test
