@@ -16,8 +16,10 @@ struct F8Arithmetic {
   /// Activations and gradients share a scale in 128 × 128, as weights do, counted from an operand's first row; then a
   /// row's result depends on its neighbours.
   bool square_tiles = false;
-  /// Significant bits of a running sum within a product: 24 is FP32. With fewer, after every 32 steps of k, one
-  /// instruction of a tensor core, the sum is cut towards zero to so many. Hopper keeps about 14 (§3.3.2).
+  /// Significant bits of a running sum within a product: 24 is FP32. With fewer, sums are those of a tensor core whose
+  /// instruction takes 32 steps of k: their products and the sum so far are cut towards zero to so many bits below the
+  /// largest of them, then added (backend/cpu/detail/kernels_tensor_core.hpp). 14 is Hopper: the sums of an H100, bit for
+  /// bit.
   int accumulator_bits = 24;
   /// Whether sums are carried to FP32 every 128 steps of k. Without, one running sum goes through all of k, scales
   /// applied on the way; makes a difference only with fewer than 24 bits.
@@ -29,9 +31,9 @@ struct F8Arithmetic {
 
 /// errors   UsageError that names the field, its value and what is allowed
 inline void validate(F8Arithmetic const& a) {
-  expect<UsageError>(a.accumulator_bits >= 2 && a.accumulator_bits <= 24,
+  expect<UsageError>((a.accumulator_bits >= 2 && a.accumulator_bits <= 16) || a.accumulator_bits == 24,
                      "F8Arithmetic::accumulator_bits is ", a.accumulator_bits,
-                     "; FP32 sums have 24, a model of narrower ones 2 to 23");
+                     "; FP32 sums have 24, those of a tensor core 14 (Hopper), a study of others 2 to 16");
 }
 
 }  // namespace aeth

@@ -110,8 +110,9 @@ void add_f8_options(io::Metadata& options, Model& model, TrainerOptions const& o
     if constexpr (requires { model.backend().f8_arithmetic(); }) {
       F8Arithmetic const& a = model.backend().f8_arithmetic();
       options.emplace(f8_option, text(a.scales == ScaleForm::any ? "any" : "power of two", " scales, ",
-                                      a.square_tiles ? "square tiles, " : "", a.accumulator_bits, " bits",
-                                      a.promote || !a.limited() ? "" : ", not promoted"));
+                                      a.square_tiles ? "square tiles, " : "",
+                                      a.limited() ? "a tensor core's sums of " : "", a.accumulator_bits,
+                                      " bits", a.promote || !a.limited() ? "" : ", not promoted"));
     }
   }
 }

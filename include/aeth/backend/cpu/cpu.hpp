@@ -290,11 +290,10 @@ class Cpu {
   template <class X>
   static void observe(F8Statistics& total, MatrixView<X const> x, float const* scales, Index row_stride,
                       Index rows_per_scale, Index columns_per_scale);
-  void reserve_f8_scratch();
-  [[nodiscard]] cpu::F8Tile limited_tile(cpu::F8Tile tile, Arena& arena, Index stride) const;
-  template <class Product>
+  void reserve_f8_scratch(bool limited);
   void add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
-                    cpu::F8TileScales const& scales, Product const& product) const;
+                    cpu::F8TileScales const& scales, cpu::LeftMatrix<bf16> a, cpu::RightMatrix<bf16> b,
+                    float* scratch) const;
   void pack_f8(MatrixView<float const> w, e4m3* packed, bool transposed);
   template <class X>
   cpu::F8Left quantized_rows(MatrixView<X const> x, e4m3 const* weight);
@@ -302,7 +301,7 @@ class Cpu {
   cpu::F8Left quantized_columns(MatrixView<X const> x, Index const* first, Index groups,
                                 float const* gradient, F8Operand operand);
   template <class Y>
-  void matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write);
+  void matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write, bool limited);
   void weight_grad_f8(cpu::F8GradientJob const* jobs, Index count);
   template <class DY, class X>
   void weight_grad_f8(MatrixView<DY const> dy, MatrixView<X const> x, MatrixView<float> dw0,

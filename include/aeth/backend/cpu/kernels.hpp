@@ -117,6 +117,8 @@ inline constexpr Index f8_group = 64;
 [[nodiscard]] constexpr Index f8_place(Index i) {
   return i % 32 / 8 * 16 + i / 32 * 8 + i % 8;
 }
+inline constexpr Index tensor_core_steps =
+    32;  ///< steps of k that a tensor core adds at once (Hopper's wgmma)
 /// Magnitudes of a tile of activations below which its scale does not fall (`act_quant` of DeepSeek's kernel.py).
 inline constexpr float f8_least_magnitude = 1e-4f;
 /// The scale of a tile of activations.
@@ -138,6 +140,7 @@ namespace aeth::cpu::scalar {
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
 #include "aeth/backend/cpu/detail/kernels_f8.hpp"
 #include "aeth/backend/cpu/detail/kernels_f8_rows.hpp"
+#include "aeth/backend/cpu/detail/kernels_tensor_core.hpp"
 // clang-format on
 }  // namespace aeth::cpu::scalar
 
@@ -155,6 +158,7 @@ namespace aeth::cpu::avx2 {
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
 #include "aeth/backend/cpu/detail/kernels_f8.hpp"
 #include "aeth/backend/cpu/detail/kernels_f8_rows.hpp"
+#include "aeth/backend/cpu/detail/kernels_tensor_core.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx2
 #if defined(__clang__)
@@ -177,6 +181,7 @@ namespace aeth::cpu::avx512 {
 #include "aeth/backend/cpu/detail/kernels_matmul.hpp"
 #include "aeth/backend/cpu/detail/kernels_f8.hpp"
 #include "aeth/backend/cpu/detail/kernels_f8_rows.hpp"
+#include "aeth/backend/cpu/detail/kernels_tensor_core.hpp"
 // clang-format on
 }  // namespace aeth::cpu::avx512
 #if defined(__clang__)

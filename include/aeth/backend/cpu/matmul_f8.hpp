@@ -7,7 +7,8 @@
 /// products are exact there. It is then promoted: multiplied by the rounded product of both scales and added, with one
 /// rounding, to a sum in FP32, which begins at 0 or at what the result holds. Scales, their product and sums that are
 /// subnormal in FP32 count as zero. `Cpu::set_f8_arithmetic` changes scales, tiles and sums. In the products per head of
-/// absorbed attention the left operand is not quantised: its numbers in BF16 are its codes, with scales of 1.
+/// absorbed attention the left operand is not quantised: its numbers in BF16 are its codes, with scales of 1; sums there
+/// are in FP32 always.
 ///
 /// Packed weights are bytes: codes in panels like those of BF16, then, aligned to a cache line, a scale per panel and
 /// block of k.
@@ -48,18 +49,21 @@ struct F8Tile {
   float* c;
   Index c_row;
   float* part = nullptr;  ///< where sums are limited: those that are not in c yet, rows `stride` apart
-  float* term = nullptr;  ///< the product of one instruction, like part
-  Index stride = 0;
+  Index stride = 0;       ///< a multiple of matmul_panel
+
+  void limit(Arena& arena, Index floats) {
+    stride = floats;
+    part = arena.take<float>(height * stride);
+  }
 };
 inline constexpr Index f8_gradient_rows = 4 * matmul_group, f8_gradient_columns = 4 * matmul_panel;
 /// Floats of scratch of a task: a widened part of a panel, a narrow C before it is rounded, column scales, and what a
 /// product within a block needs.
 inline constexpr Index f8_scratch =
     f8_block * matmul_panel / 2 + matmul_rows * matmul_panel + matmul_panel + matmul_scratch;
-inline constexpr Index f8_instruction = 32;  ///< steps of k that a tensor core adds at once (Hopper's wgmma)
-/// Floats beside those where sums are limited: of a block of k, and the product of one instruction.
+/// Floats beside those where sums are limited.
 inline constexpr Index f8_limited_scratch =
-    2 * max(matmul_rows * matmul_panel, f8_gradient_rows* f8_gradient_columns);
+    max(matmul_rows * matmul_panel, f8_gradient_rows* f8_gradient_columns);
 
 /// Runs `body(job, at, thread)` for every task of several jobs; `tasks_of(job)` says how many it has, panel_bytes: see
 /// tasks_at_once().
@@ -84,55 +88,49 @@ void for_tasks(Cpu& cpu, Job const* jobs, Index count, Index panel_bytes, TasksO
 
 }  // namespace cpu
 
-/// One block of k of a tile, in ascending order, the first and the last of them named. product(from, steps, to, stride,
-/// scales, add): to (+)= the product of these steps, promoted if there are scales. The tile's c is overwritten unless
-/// `accumulate`.
+/// The product A · B of one block of k of a tile, in ascending order, the first and the last of them named. The tile's c is
+/// overwritten unless `accumulate`.
 ///
-/// shapes   tile.part, tile.term [height, stride], of which width columns count; c [height, width]
-template <class Product>
-void Cpu::add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
-                       cpu::F8TileScales const& scales, Product const& product) const {
-  if (!f8_.limited()) return product(Index{0}, depth, tile.c, tile.c_row, scales, accumulate || !first);
+/// shapes   tile.part [height, stride], of which width columns count; c [height, width]
+inline void Cpu::add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
+                              cpu::F8TileScales const& scales, cpu::LeftMatrix<bf16> a,
+                              cpu::RightMatrix<bf16> b, float* scratch) const {
+  if (!tile.part)
+    return cpu::matmul(level_, tile.height, tile.width, depth, a, b, tile.c, tile.c_row, accumulate || !first,
+                       scratch, scales);
   cpu::FlushSubnormals const scope;
   cpu::F8TileScales const none{}, &inside = f8_.promote ? none : scales, &after = f8_.promote ? scales : none;
   if (first || f8_.promote)
     for (Index i = 0; i < tile.height * tile.stride; ++i) tile.part[i] = 0.0f;
-  std::uint32_t const kept = ~std::uint32_t{0} << (24 - f8_.accumulator_bits);
-  for (Index k = 0; k < depth; k += cpu::f8_instruction) {
-    product(k, min(cpu::f8_instruction, depth - k), tile.term, tile.stride, none, false);
-    AETH_CPU_KERNEL(level_, float, add_limited, tile.part, tile.term, tile.stride, tile.height, tile.width,
-                    inside, kept);
+  for (Index k = 0; k < depth; k += cpu::tensor_core_steps) {
+    AETH_CPU_KERNEL(level_, float, tensor_core_step, tile.part, tile.stride, tile.height, tile.width,
+                    min(cpu::tensor_core_steps, depth - k), a, b, inside, f8_.accumulator_bits);
+    a.data += cpu::tensor_core_steps * (a.columns ? a.stride : 1);
+    b.data += cpu::tensor_core_steps * b.stride;
   }
   if (f8_.promote || last)
     AETH_CPU_KERNEL(level_, float, promote, tile.c, tile.c_row, tile.part, tile.stride, tile.height,
                     tile.width, after, accumulate || (f8_.promote && !first));
 }
 
-inline void Cpu::reserve_f8_scratch() {
-  Index const floats = cpu::f8_scratch + (f8_.limited() ? cpu::f8_limited_scratch : 0);
+inline void Cpu::reserve_f8_scratch(bool limited) {
+  Index const floats = cpu::f8_scratch + (limited ? cpu::f8_limited_scratch : 0);
   for (Arena& arena : thread_scratch_) arena.reserve(floats * static_cast<Index>(sizeof(float)));
 }
 
-/// The tile with room for limited sums, if sums are limited.
-inline cpu::F8Tile Cpu::limited_tile(cpu::F8Tile tile, Arena& arena, Index stride) const {
-  if (!f8_.limited()) return tile;
-  tile.part = arena.take<float>(tile.height * stride);
-  tile.term = arena.take<float>(tile.height * stride);
-  tile.stride = stride;
-  return tile;
-}
-
+/// `limited`: whether sums may be limited, which those of codes alone are.
 template <class Y>
-void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
+void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write, bool limited) {
+  limited = limited && f8_.limited();
   ArenaScope const scope(scratch_);
-  reserve_f8_scratch();
+  reserve_f8_scratch(limited);
   auto const row_tiles = [](cpu::F8Job<Y> const& job) { return ceil_div(job.rows, cpu::matmul_rows); };
   auto const tasks = [&](cpu::F8Job<Y> const& job) {
     return row_tiles(job) * ceil_div(job.columns, cpu::matmul_panel);
   };
   Index panel_bytes = 1;
   for (Index j = 0; j < count; ++j)
-    panel_bytes = jobs[j].rows <= cpu::f8_few_rows && panel_bytes > 0 && !f8_.limited()
+    panel_bytes = jobs[j].rows <= cpu::f8_few_rows && panel_bytes > 0 && !limited
                       ? max(panel_bytes, jobs[j].depth * cpu::matmul_panel)
                       : 0;
   cpu::for_tasks(*this, jobs, count, panel_bytes, tasks, [&](cpu::F8Job<Y> const& job, Index at, int thread) {
@@ -140,7 +138,7 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
     Index const row = at % row_tiles(job) * cpu::matmul_rows, panel = at / row_tiles(job),
                 column = panel * cpu::matmul_panel, height = min(cpu::matmul_rows, job.rows - row),
                 used = min(cpu::matmul_panel, job.columns - column), width = layout.width(used);
-    if (height <= cpu::f8_few_rows && !f8_.limited())
+    if (height <= cpu::f8_few_rows && !limited)
       return cpu::f8_rows(level_, height, used, job.depth, job.a.codes + row * job.a.stride, job.a.stride,
                           job.a.scales + row * job.a.scale_stride, job.a.scale_stride,
                           layout.panel(job.b, panel), width, layout.scales(job.b) + panel * layout.blocks(),
@@ -161,21 +159,17 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
       if (write == Write::accumulate)
         AETH_CPU_KERNEL(level_, float, copy_rows, out, out_row, c, job.c_row, height, used);
     }
-    cpu::F8Tile const tile = limited_tile({height, used, out, out_row}, arena, cpu::matmul_panel);
+    cpu::F8Tile tile{height, used, out, out_row};
+    if (limited) tile.limit(arena, cpu::matmul_panel);
     for (Index b = 0; b < layout.blocks(); ++b) {
       Index const k = b * cpu::f8_block, depth = min(cpu::f8_block, job.depth - k);
       float const scale = layout.scales(job.b)[panel * layout.blocks() + b];
       for (Index j = 0; j < used; ++j) column_scales[j] = scale;
       cpu::widen_groups(level_, pairs, layout.panel(job.b, panel) + k * width,
                         round_up(depth, Index{2}) * width);
-      add_f8_block(
-          tile, depth, b == 0, b + 1 == layout.blocks(), write == Write::accumulate,
-          {job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, column_scales},
-          [&](Index from, Index steps, float* to, Index stride, cpu::F8TileScales const& by, bool add) {
-            cpu::matmul(level_, height, used, steps,
-                        cpu::LeftMatrix<bf16>{job.a.codes + row * job.a.stride + k + from, job.a.stride},
-                        cpu::RightMatrix<bf16>{pairs + from * width, width, 0}, to, stride, add, scratch, by);
-          });
+      add_f8_block(tile, depth, b == 0, b + 1 == layout.blocks(), write == Write::accumulate,
+                   {job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, column_scales},
+                   {job.a.codes + row * job.a.stride + k, job.a.stride}, {pairs, width, 0}, scratch);
     }
     if constexpr (!std::is_same_v<Y, float>)
       AETH_CPU_KERNEL(level_, float, copy_rows, c, job.c_row, out, out_row, height, used);
@@ -184,7 +178,7 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write) {
 
 inline void Cpu::weight_grad_f8(cpu::F8GradientJob const* jobs, Index count) {
   ArenaScope const scope(scratch_);
-  reserve_f8_scratch();
+  reserve_f8_scratch(f8_.limited());
   constexpr Index tile_rows = cpu::f8_gradient_rows, tile_columns = cpu::f8_gradient_columns;
   auto const row_tiles = [](cpu::F8GradientJob const& job) { return ceil_div(job.rows, tile_rows); };
   auto const tasks = [&](cpu::F8GradientJob const& job) {
@@ -196,20 +190,14 @@ inline void Cpu::weight_grad_f8(cpu::F8GradientJob const* jobs, Index count) {
     Arena& arena = thread_scratch_[to_size(thread)];
     ArenaScope const task_scope(arena);
     float* const scratch = arena.take<float>(cpu::matmul_scratch);
-    cpu::F8Tile const tile =
-        limited_tile({height, width, job.c + row * job.c_row + column, job.c_row}, arena, tile_columns);
+    cpu::F8Tile tile{height, width, job.c + row * job.c_row + column, job.c_row};
+    if (f8_.limited()) tile.limit(arena, tile_columns);
     for (Index b = 0, t = 0; t < job.depth; ++b, t += cpu::f8_block)
-      add_f8_block(
-          tile, min(cpu::f8_block, job.depth - t), b == 0, t + cpu::f8_block >= job.depth, true,
-          {job.a.scales + b * job.a.scale_stride + row, Index{1},
-           job.b.scales + b * job.b.scale_stride + column},
-          [&](Index from, Index steps, float* to, Index stride, cpu::F8TileScales const& by, bool add) {
-            Index const k = t + from;
-            cpu::matmul(level_, height, width, steps,
-                        cpu::LeftMatrix<bf16>{job.a.codes + k * job.a.stride + row, job.a.stride, true},
-                        cpu::RightMatrix<bf16>{job.b.codes + k * job.b.stride + column, job.b.stride}, to,
-                        stride, add, scratch, by);
-          });
+      add_f8_block(tile, min(cpu::f8_block, job.depth - t), b == 0, t + cpu::f8_block >= job.depth, true,
+                   {job.a.scales + b * job.a.scale_stride + row, Index{1},
+                    job.b.scales + b * job.b.scale_stride + column},
+                   {job.a.codes + t * job.a.stride + row, job.a.stride, true},
+                   {job.b.codes + t * job.b.stride + column, job.b.stride}, scratch);
   });
 }
 
@@ -217,7 +205,7 @@ template <class X, class Y>
 void Cpu::linear(MatrixView<X const> x, e4m3 const* packed, MatrixView<Y> y, Write write) {
   ArenaScope const scope(scratch_);
   cpu::F8Job<Y> const job{y.rows, y.cols, x.cols, quantized_rows(x, packed), packed, y.data, y.stride};
-  matmul_f8(&job, 1, write);
+  matmul_f8(&job, 1, write, true);
 }
 
 template <class X, class Y>
@@ -237,7 +225,7 @@ void Cpu::linear_per_head(Index heads, MatrixView<X const> x, Index x_step, Inde
                packed + h * packed_stride,
                y.data + h * y_step,
                y.stride};
-  matmul_f8(jobs, heads, Write::overwrite);
+  matmul_f8(jobs, heads, Write::overwrite, false);
 }
 
 template <class X, class Y>
@@ -253,7 +241,7 @@ void Cpu::grouped_linear(MatrixView<X const> x, e4m3 const* packed, Index packed
     jobs[e] = {first[e + 1] - first[e],    y.cols,          x.cols,  a,
                packed + e * packed_stride, y.row(first[e]), y.stride};
   }
-  matmul_f8(jobs, groups, Write::overwrite);
+  matmul_f8(jobs, groups, Write::overwrite, true);
 }
 
 template <class DY, class X>

@@ -226,26 +226,37 @@ TEST_CASE("FP8 gradients of weights are what their definition says, on every SIM
 
 namespace {
 
-/// An element's sum over k of products of codes a(k) · b(k), scales sa(k) · sb(k), under any arithmetic; `pairs` as products
-/// with packed weights add them.
+/// What a tensor core makes of a sum and of products a(k) · b(k) · scale for k in [begin, end), in exact arithmetic.
+template <class A, class B>
+float tensor_core_sum(F8Arithmetic const& how, float sum, Index begin, Index end, A a, B b, float scale) {
+  auto const power = [](float x) { return std::exp2(static_cast<double>(std::ilogb(x))); };
+  std::vector<float> terms{sum};
+  double largest = sum != 0 ? power(sum) : 0;
+  for (Index k = begin; k < end; ++k)
+    if (a(k) != 0 && b(k) != 0) {
+      terms.push_back(fma(a(k) * b(k), scale, 0.0f));
+      largest =
+          std::fmax(largest, std::fmax(power(a(k)), 0x1p-6) * std::fmax(power(b(k)), 0x1p-6) * power(scale));
+    }
+  double const unit = std::fmax(largest, 0x1p-110) * std::exp2(1 - how.accumulator_bits);
+  double total = 0;
+  for (float const term : terms) total += std::trunc(static_cast<double>(term) / unit);
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(static_cast<float>(total * unit)) &
+                              ~std::uint32_t{0} << (24 - how.accumulator_bits));
+}
+
+/// An element's limited sum over k of products of codes a(k) · b(k), scales sa(k) · sb(k).
 template <class A, class B, class SA, class SB>
-float element(F8Arithmetic const& how, Index depth, float c, bool pairs, A a, B b, SA sa, SB sb) {
-  std::uint32_t const kept = ~std::uint32_t{0} << (24 - how.accumulator_bits);
-  auto const cut = [&](float x) { return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & kept); };
+float element(F8Arithmetic const& how, Index depth, float c, A a, B b, SA sa, SB sb) {
   float whole = 0;
   for (Index k0 = 0; k0 < depth; k0 += 128) {
     Index const end = min(k0 + 128, depth);
     float part = 0;
-    for (Index i0 = k0; i0 < end; i0 += 32) {
-      float term = 0;
-      for (Index k = i0; k < min(i0 + 32, end); k += 2)
-        for (Index const at : {k + 1, k})
-          if (Index const i = pairs ? at : 2 * k + 1 - at; i < end) term = fma(a(i), b(i), term);
+    for (Index k = k0; k < end; k += 32)
       if (how.promote)
-        part = cut(part + term);
+        part = tensor_core_sum(how, part, k, min(k + 32, end), a, b, 1.0f);
       else
-        whole = cut(promoted(term, sa(k0), sb(k0), whole));
-    }
+        whole = tensor_core_sum(how, whole, k, min(k + 32, end), a, b, fma(sa(k0), sb(k0), 0.0f));
     if (how.promote) c = promoted(part, sa(k0), sb(k0), c);
   }
   return how.promote ? c : c + whole;
@@ -258,7 +269,9 @@ TEST_CASE("every FP8 arithmetic is what its definition says, on every SIMD level
                               {.square_tiles = true},
                               {.scales = ScaleForm::power_of_two, .square_tiles = true},
                               {.accumulator_bits = 14},
-                              {.square_tiles = true, .accumulator_bits = 10},
+                              {.square_tiles = true, .accumulator_bits = 16},
+                              {.accumulator_bits = 2},
+                              {.scales = ScaleForm::power_of_two, .accumulator_bits = 10, .promote = false},
                               {.accumulator_bits = 14, .promote = false}};
   for (SimdLevel const level : test::simd_levels())
     for (F8Arithmetic const& how : all) {
@@ -282,7 +295,7 @@ TEST_CASE("every FP8 arithmetic is what its definition says, on every SIMD level
           for (Index o = 0; o < out; ++o)
             if (how.limited())
               expected(t, o) = element(
-                  how, in, 0.5f, true, [&](Index k) { return qx.codes(t, k); },
+                  how, in, 0.5f, [&](Index k) { return qx.codes(t, k); },
                   [&](Index k) { return qw.codes(o, k); }, [&](Index k) { return qx.scales(t, k); },
                   [&](Index k) { return qw.scales(o, k); });
         if (!how.limited()) expected = product(qx, qw, {rows, out, 0.5f});
@@ -296,7 +309,7 @@ TEST_CASE("every FP8 arithmetic is what its definition says, on every SIMD level
           for (Index i = 0; i < in; ++i)
             if (how.limited())
               expected_dw(o, i) = element(
-                  how, rows, 0.25f, false, [&](Index t) { return cdy.codes(t, o); },
+                  how, rows, 0.25f, [&](Index t) { return cdy.codes(t, o); },
                   [&](Index t) { return cx.codes(t, i); }, [&](Index t) { return cdy.scales(t, o); },
                   [&](Index t) { return cx.scales(t, i); });
         if (!how.limited()) expected_dw = gradient(cdy, cx, {out, in, 0.25f});
@@ -305,10 +318,11 @@ TEST_CASE("every FP8 arithmetic is what its definition says, on every SIMD level
     }
   Cpu cpu(1);
   CHECK_THROWS_AS(cpu.set_f8_arithmetic({.accumulator_bits = 25}), UsageError);
+  CHECK_THROWS_AS(cpu.set_f8_arithmetic({.accumulator_bits = 17}), UsageError);
   CHECK_THROWS_AS(cpu.set_f8_arithmetic({.accumulator_bits = 1}), UsageError);
 }
 
-TEST_CASE("sums of 14 bits err by about the 2 % that DeepSeek-V3 reports at 4096 steps, promotion mends it",
+TEST_CASE("sums of 14 bits err by the nearly 2 % that DeepSeek-V3 reports at 4096 steps, promotion mends it",
           "[backend][fp8]") {
   Index const rows = 16, in = 4096, out = 64;
   auto const x = test::random_tensor<float>(rows, in, 14);
@@ -334,9 +348,9 @@ TEST_CASE("sums of 14 bits err by about the 2 % that DeepSeek-V3 reports at 4096
   };
   INFO("largest errors beside the results' root mean square: " << worst(limited) << ", promoted "
                                                                << worst(promoted));
-  CHECK(worst(limited) > 0.002);
-  CHECK(worst(limited) < 0.05);
-  CHECK(worst(promoted) < worst(limited) / 2);
+  CHECK(worst(limited) > 0.01);
+  CHECK(worst(limited) < 0.02);
+  CHECK(worst(promoted) < 0.001);
 }
 
 TEST_CASE("rows that are kept in FP8 come back rounded, on every SIMD level", "[backend][fp8]") {

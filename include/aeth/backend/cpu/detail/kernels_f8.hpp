@@ -155,15 +155,3 @@ inline void promote(float* c, Index ldc, float const* part, Index part_stride, I
                   n);
     });
 }
-
-/// sum += part · scale, then cut towards zero to the bits that are kept: a tensor core's addition.
-template <class L>
-inline void add_limited(float* sum, float const* part, Index stride, Index rows, Index columns,
-                        F8TileScales const& scales, std::uint32_t kept) {
-  promote<L>(sum, stride, part, stride, rows, columns, scales, true);
-  for (Index r = 0; r < rows; ++r)
-    for (Index j = 0; j < columns; ++j) {
-      float& x = sum[r * stride + j];
-      x = std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & kept);
-    }
-}

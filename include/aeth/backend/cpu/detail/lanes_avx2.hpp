@@ -82,6 +82,10 @@ inline F32 abs(F32 a) {
   __m256 const sign = _mm256_set1_ps(-0.0f);
   return {_mm256_andnot_ps(sign, a.low), _mm256_andnot_ps(sign, a.high)};
 }
+inline F32 toward_zero(F32 a) {
+  return {_mm256_round_ps(a.low, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC),
+          _mm256_round_ps(a.high, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)};
+}
 inline F32 select_less(F32 test, F32 bound, F32 yes, F32 no) {
   return {_mm256_blendv_ps(no.low, yes.low, _mm256_cmp_ps(test.low, bound.low, _CMP_LT_OQ)),
           _mm256_blendv_ps(no.high, yes.high, _mm256_cmp_ps(test.high, bound.high, _CMP_LT_OQ))};

@@ -83,6 +83,11 @@ struct Lanes {
     for (T& x : a.v) x = std::fabs(x);
     return a;
   }
+  /// Each number without what it has behind the point.
+  friend Lanes toward_zero(Lanes a) {
+    for (T& x : a.v) x = std::trunc(x);
+    return a;
+  }
   /// test[i] < bound[i] ? yes[i] : no[i]
   friend Lanes select_less(Lanes test, Lanes bound, Lanes yes, Lanes no) {
     for (int i = 0; i < 16; ++i) no.v[i] = test.v[i] < bound.v[i] ? yes.v[i] : no.v[i];
