@@ -1,9 +1,10 @@
 // What a Hopper tensor core adds in FP8: prints the results of wgmma instructions as bits, one line each. Its output on an
 // H100 is data/hopper_fp8.txt.
 //
-//   nvcc -std=c++17 -gencode=arch=compute_90a,code=sm_90a hopper_fp8.cu -o hopper_fp8 && ./hopper_fp8 > data/hopper_fp8.txt
+//   nvcc -std=c++17 -gencode=arch=compute_90a,code=sm_90a hopper_fp8.cu -o /tmp/hopper_fp8
+//   /tmp/hopper_fp8 > /tmp/hopper_fp8.txt && cmp /tmp/hopper_fp8.txt data/hopper_fp8.txt
 //
-// An argument multiplies the number of products, for a longer comparison.
+// A number as argument multiplies the products: AETH_HOPPER_FP8=FILE has the test compare such a longer output.
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -52,12 +53,15 @@ __global__ void add_products(std::uint8_t const* a, std::uint8_t const* b, float
       right[place(i / steps, i % steps)] = b[i / steps * depth + k + i % steps];
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     __syncthreads();
-    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
-    asm volatile("wgmma.mma_async.sync.aligned.m64n8k32.f32.e4m3.e4m3 {%0, %1, %2, %3}, %4, %5, 1, 1, 1;"
-                 : "+f"(x0), "+f"(x1), "+f"(x2), "+f"(x3)
-                 : "l"(descriptor(left)), "l"(descriptor(right)));
-    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-    asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+    // One statement: the sums are not there before the wait ends.
+    asm volatile(
+        "wgmma.fence.sync.aligned;\n"
+        "wgmma.mma_async.sync.aligned.m64n8k32.f32.e4m3.e4m3 {%0, %1, %2, %3}, %4, %5, 1, 1, 1;\n"
+        "wgmma.commit_group.sync.aligned;\n"
+        "wgmma.wait_group.sync.aligned 0;\n"
+        : "+f"(x0), "+f"(x1), "+f"(x2), "+f"(x3)
+        : "l"(descriptor(left)), "l"(descriptor(right))
+        : "memory");
     __syncthreads();
   }
   c[0] = x0;
@@ -71,6 +75,10 @@ __global__ void add_products(std::uint8_t const* a, std::uint8_t const* b, float
 int main(int argc, char** argv) {
   using namespace hopper;
   int const times = argc > 1 ? std::atoi(argv[1]) : 1;
+  if (times < 1) {
+    std::fprintf(stderr, "usage: hopper_fp8 [TIMES], a whole number above 0\n");
+    return 2;
+  }
   for (Family const& family : families) {
     std::size_t const blocks = static_cast<std::size_t>(family.blocks * times),
                       depth = static_cast<std::size_t>(family.depth);

@@ -17,12 +17,12 @@ struct F8Arithmetic {
   /// row's result depends on its neighbours.
   bool square_tiles = false;
   /// Significant bits of a running sum within a product: 24 is FP32. With fewer, sums are those of a tensor core whose
-  /// instruction takes 32 steps of k: their products and the sum so far are cut towards zero to so many bits below the
-  /// largest of them, then added (backend/cpu/detail/kernels_tensor_core.hpp). 14 is Hopper: the sums of an H100, bit for
-  /// bit.
+  /// instruction takes 32 steps of k: their products and the sum so far are cut towards zero to multiples of the largest
+  /// power of two among them times 2^(1 - bits) and added exactly, then the sum is cut to so many bits. With 14 they are
+  /// an H100's, bit for bit (backend/cpu/detail/kernels_tensor_core.hpp).
   int accumulator_bits = 24;
-  /// Whether sums are carried to FP32 every 128 steps of k. Without, one running sum goes through all of k, scales
-  /// applied on the way; makes a difference only with fewer than 24 bits.
+  /// Whether sums are carried to FP32 every 128 steps of k. Without, one running sum goes through all of k, of
+  /// products times their scales; makes a difference only with fewer than 24 bits.
   bool promote = true;
 
   [[nodiscard]] constexpr bool limited() const noexcept { return accumulator_bits < 24; }
@@ -33,7 +33,7 @@ struct F8Arithmetic {
 inline void validate(F8Arithmetic const& a) {
   expect<UsageError>((a.accumulator_bits >= 2 && a.accumulator_bits <= 16) || a.accumulator_bits == 24,
                      "F8Arithmetic::accumulator_bits is ", a.accumulator_bits,
-                     "; FP32 sums have 24, those of a tensor core 14 (Hopper), a study of others 2 to 16");
+                     "; 24 is FP32, 14 a Hopper tensor core; others from 2 to 16 are allowed");
 }
 
 }  // namespace aeth

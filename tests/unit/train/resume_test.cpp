@@ -188,7 +188,8 @@ TEST_CASE("row 45: in FP8 another arithmetic is refused by its name, and so are 
   with_fp8(Fp8(), options(), {.scales = ScaleForm::power_of_two},
            refused("\n  f8_arithmetic is power of two scales, 24 bits here and any scales, 24 bits there"));
   with_fp8(Fp8(), options(), {.square_tiles = true, .accumulator_bits = 14, .promote = false},
-           refused("\n  f8_arithmetic is any scales, square tiles, 14 bits, not promoted here"));
+           refused("\n  f8_arithmetic is any scales, square tiles, a tensor core's sums of 14 bits, not "
+                   "promoted here"));
   with_fp8(Fp8(), options(), {.promote = false}, [&](auto& trainer) {
     CHECK(resumed(trainer).empty());  // sums of 24 bits are the same either way
     // As earlier versions wrote it.

@@ -51,8 +51,9 @@ struct F8Tile {
   float* part = nullptr;  ///< where sums are limited: those that are not in c yet, rows `stride` apart
   Index stride = 0;       ///< a multiple of matmul_panel
 
-  void limit(Arena& arena, Index floats) {
-    stride = floats;
+  /// Takes room for limited sums, `row_floats` a row.
+  void limit(Arena& arena, Index row_floats) {
+    stride = row_floats;
     part = arena.take<float>(height * stride);
   }
 };
@@ -118,7 +119,7 @@ inline void Cpu::reserve_f8_scratch(bool limited) {
   for (Arena& arena : thread_scratch_) arena.reserve(floats * static_cast<Index>(sizeof(float)));
 }
 
-/// `limited`: whether sums may be limited, which those of codes alone are.
+/// `limited`: whether `accumulator_bits` applies, which it does where both operands are codes.
 template <class Y>
 void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write, bool limited) {
   limited = limited && f8_.limited();

@@ -5,7 +5,7 @@
 // nearly four times as large, subnormal factors count as 2^-6 and zeros not at all. Each number is cut towards zero to
 // the bits that are kept, counted from that power; then they are added exactly and the sum is cut to as many bits.
 //
-// source   measured: tests/golden/hopper_fp8.txt has what an H100 computed, which this equals bit for bit with 14 bits.
+// source   measured: with 14 bits this equals bit for bit what an H100 computed, tests/golden/data/hopper_fp8.txt.
 //          DeepSeek-V3, arXiv:2412.19437, §3.5.2 describes it.
 
 /// The power of two of each number of E4M3 as a factor.
@@ -17,12 +17,12 @@ inline L power_of_factor(L x) {
 
 /// sum [rows, columns] becomes what one instruction makes of it and of A · B. Products times their scales, rounded to
 /// FP32, are added if there are scales; the power of a scale then multiplies that of its products. The largest power counts
-/// as 2^-110 at least.
+/// as 2^-110 at least. A sum that is not finite becomes NaN.
 ///
 /// sum    rows `stride` apart, a multiple of matmul_panel: all of it is written
 /// steps  of k, at most tensor_core_steps
 /// b      row-major, or one packed panel
-/// bits   kept, 2 to 16: more, and FP32 would not add them exactly
+/// bits   kept, 2 to 16: 32 terms below 8 and a sum below 2, in units of 2^(1 - bits), are added exactly in FP32
 template <class L>
 inline void tensor_core_step(float* sum, Index stride, Index rows, Index columns, Index steps,
                              LeftMatrix<bf16> a, RightMatrix<bf16> b, F8TileScales const& scales, int bits) {
