@@ -69,9 +69,13 @@ inline F32 sqrt(F32 a) {
 inline F32 abs(F32 a) {
   return {_mm512_maskz_andnot_ps(all_lanes, _mm512_set1_ps(-0.0f), a.v)};
 }
+// Without optimisation g++ 12 has a macro for it that converts the mask to a signed type. To be removed with the above.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
 inline F32 toward_zero(F32 a) {
   return {_mm512_maskz_roundscale_ps(all_lanes, a.v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)};
 }
+#pragma GCC diagnostic pop
 inline F32 select_less(F32 test, F32 bound, F32 yes, F32 no) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(test.v, bound.v, _CMP_LT_OQ), no.v, yes.v)};
 }
