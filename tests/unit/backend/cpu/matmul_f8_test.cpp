@@ -148,15 +148,17 @@ Tensor<float> product(F8Arithmetic const& how, Quantized x, Quantized w, Tensor<
           [&](Index k) { return w.scales(o, k); });
   return c;
 }
-Tensor<float> gradient(F8Arithmetic const& how, Quantized dy, Quantized x, Tensor<float> dw) {
+Tensor<float> transposed(Tensor<float> x) {
+  Tensor<float> y(x.cols, x.rows);
+  for (Index i = 0; i < x.rows; ++i)
+    for (Index j = 0; j < x.cols; ++j) y(j, i) = x(i, j);
+  return y;
+}
+
+Tensor<float> gradient(F8Arithmetic const& how, Quantized const& dy, Quantized const& x, Tensor<float> dw) {
   if (!how.limited()) return gradient(dy, x, dw);
-  for (Index o = 0; o < dw.rows; ++o)
-    for (Index i = 0; i < dw.cols; ++i)
-      dw(o, i) = element(
-          how, x.codes.rows, dw(o, i), [&](Index t) { return dy.codes(t, o); },
-          [&](Index t) { return x.codes(t, i); }, [&](Index t) { return dy.scales(t, o); },
-          [&](Index t) { return x.scales(t, i); });
-  return dw;
+  return product(how, {transposed(dy.codes), transposed(dy.scales)},
+                 {transposed(x.codes), transposed(x.scales)}, dw);
 }
 
 constexpr F8Arithmetic sums_of_each_kind[] = {
@@ -176,13 +178,6 @@ Tensor<X> operand(Index rows, Index cols, std::uint64_t stream) {
   for (Index i = 0; i < rows; ++i)
     for (Index j = 0; j < cols; ++j) x(i, j) = X(wide(i, j));
   return x;
-}
-
-Tensor<float> transposed(Tensor<float> x) {
-  Tensor<float> y(x.cols, x.rows);
-  for (Index i = 0; i < x.rows; ++i)
-    for (Index j = 0; j < x.cols; ++j) y(j, i) = x(i, j);
-  return y;
 }
 
 struct Packed {

@@ -19,9 +19,9 @@ inline L power_of_factor(L x) {
 /// FP32, are added if there are scales; the power of a scale then multiplies that of its products. The largest power counts
 /// as 2^-110 at least. A sum that is not finite becomes NaN.
 ///
-/// sum    rows `stride` apart, a multiple of matmul_panel: all of it is written
+/// sum    [rows, stride], stride a multiple of matmul_panel: all of it is written
 /// steps  of k, at most tensor_core_steps
-/// b      row-major, or one packed panel
+/// a, b   [rows, steps], [steps, columns] of E4M3; b row-major, or one packed panel
 /// bits   kept, 2 to 16: 32 terms below 8 and a sum below 2, in units of 2^(1 - bits), are added exactly in FP32
 template <class L>
 inline void tensor_core_step(float* sum, Index stride, Index rows, Index columns, Index steps,
