@@ -4,7 +4,7 @@
 
 #include <type_traits>
 
-#include "aeth/backend/cpu/cpu.hpp"
+#include "aeth/backend/cpu/rows.hpp"
 #include "aeth/numeric/block_scales.hpp"
 
 namespace aeth {
@@ -137,15 +137,18 @@ void Cpu::pack_from_f8(MatrixView<float const> w, Index row, Index rows, W* pack
 
 template <class X>
 void Cpu::keep_f8(MatrixView<X const> x, F8Rows const& to) {
-  parallel(x.rows, [&](Index t, int) {
-    AETH_CPU_KERNEL(level_, float, keep_row, to.row_codes(t), to.row_scales(t), x.row(t), x.cols, f8_.scales);
+  cpu::parallel_chunks(*this, x.rows, cpu::rows_per_task, [&](Index first, Index last) {
+    for (Index t = first; t < last; ++t)
+      AETH_CPU_KERNEL(level_, float, keep_row, to.row_codes(t), to.row_scales(t), x.row(t), x.cols,
+                      f8_.scales);
   });
 }
 
 template <class X>
 void Cpu::restore_f8(F8Rows const& from, MatrixView<X> x) {
-  parallel(x.rows, [&](Index t, int) {
-    AETH_CPU_KERNEL(level_, float, restore_row, x.row(t), from.row_codes(t), from.row_scales(t), x.cols);
+  cpu::parallel_chunks(*this, x.rows, cpu::rows_per_task, [&](Index first, Index last) {
+    for (Index t = first; t < last; ++t)
+      AETH_CPU_KERNEL(level_, float, restore_row, x.row(t), from.row_codes(t), from.row_scales(t), x.cols);
   });
 }
 
@@ -154,9 +157,8 @@ cpu::F8Left Cpu::quantized_rows(MatrixView<X const> x, e4m3 const* weight) {
   Index const blocks = ceil_div(x.cols, cpu::f8_block);
   bf16* const codes = scratch_.take<bf16>(x.rows * x.cols);
   float* const scales = scratch_.take<float>(x.rows * blocks);
-  Index const height = f8_.square_tiles ? cpu::f8_block : 1;
-  parallel(ceil_div(x.rows, height), [&](Index part, int) {
-    Index const begin = part * height, end = min(begin + height, x.rows);
+  Index const height = f8_.square_tiles ? cpu::f8_block : cpu::rows_per_task;
+  cpu::parallel_chunks(*this, x.rows, height, [&](Index begin, Index end) {
     for (Index t = begin; t < end; ++t)
       AETH_CPU_KERNEL(level_, float, quantize_row, codes + t * x.cols, scales + t * blocks, x.row(t), x.cols,
                       f8_.scales);

@@ -92,14 +92,20 @@ struct Ahead {
   }
 };
 
-/// Scales of a tile of products of FP8 codes: of row i at rows[i · row_step], of column j at columns[j].
+/// Scales of a tile of products of FP8 codes: in block b of k that of row i is at rows[i · row_step + b · row_block], that of
+/// column j at columns[j + b · column_block].
 struct F8TileScales {
   float const* rows = nullptr;  ///< null: no scales
-  Index row_step = 0;
+  Index row_step = 0, row_block = 0;
   float const* columns = nullptr;
+  Index column_block = 0;
 
-  [[nodiscard]] F8TileScales at(Index row, Index column) const {
-    return rows ? F8TileScales{rows + row * row_step, row_step, columns + column} : *this;
+  [[nodiscard]] F8TileScales at(Index row, Index column, Index block = 0) const {
+    F8TileScales from = *this;
+    if (!rows) return from;
+    from.rows += row * row_step + block * row_block;
+    from.columns += column + block * column_block;
+    return from;
   }
 };
 
@@ -302,8 +308,8 @@ template <class X>
 inline constexpr Index plain_pairs_rows = 6;
 #endif
 
-/// C (+)= A · B on this thread at a level, prefetching what is read after it. Given the scales of FP8 codes, the sum over k is
-/// promoted once. See detail/kernels_matmul.hpp.
+/// C (+)= A · B on this thread at a level, prefetching what is read after it. Given the scales of FP8 codes, the sum over each
+/// block of k is promoted. See detail/kernels_matmul.hpp.
 template <class X, class Y, class T>
 void matmul(SimdLevel level, Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c,
             Index ldc, bool accumulate, T* scratch, Ahead& ahead, F8TileScales const& scales = {}) {

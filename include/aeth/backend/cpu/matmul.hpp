@@ -146,8 +146,9 @@ MatrixView<T const> Cpu::converted(MatrixView<X const> x) {
     return x;
   } else {
     MatrixView<T> const to = scratch_.matrix<T>(x.rows, x.cols);
-    parallel(x.rows, [&](Index t, int) {
-      AETH_CPU_KERNEL(level_, float, copy_rows, to.row(t), Index{0}, x.row(t), Index{0}, Index{1}, x.cols);
+    cpu::parallel_chunks(*this, x.rows, cpu::rows_per_task, [&](Index first, Index last) {
+      AETH_CPU_KERNEL(level_, float, copy_rows, to.row(first), to.stride, x.row(first), x.stride,
+                      last - first, x.cols);
     });
     return to;
   }

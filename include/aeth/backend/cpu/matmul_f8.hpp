@@ -43,7 +43,7 @@ struct F8GradientJob {
   Index c_row = 0;
 };
 
-/// A tile of a result that a task makes, block of k by block of k.
+/// A tile of a result that a task makes, some blocks of k at a time.
 struct F8Tile {
   Index height, width;
   float* c;
@@ -58,10 +58,12 @@ struct F8Tile {
   }
 };
 inline constexpr Index f8_gradient_rows = 4 * matmul_group, f8_gradient_columns = 4 * matmul_panel;
+/// Steps of k that a tile adds up before the next tile does: as many as products of BF16, so that C is far away as rarely.
+inline constexpr Index f8_depth = 2 * matmul_k_block;
 /// Floats of scratch of a task: a widened part of a panel, a narrow C before it is rounded, column scales, and what a
-/// product within a block needs.
-inline constexpr Index f8_scratch =
-    f8_block * matmul_panel / 2 + matmul_rows * matmul_panel + matmul_panel + matmul_scratch;
+/// product within blocks needs.
+inline constexpr Index f8_scratch = f8_depth * matmul_panel / 2 + matmul_rows * matmul_panel +
+                                    f8_depth / f8_block * matmul_panel + matmul_scratch;
 /// Floats beside those where sums are limited.
 inline constexpr Index f8_limited_scratch =
     max(matmul_rows * matmul_panel, f8_gradient_rows* f8_gradient_columns);
@@ -89,13 +91,13 @@ void for_tasks(Cpu& cpu, Job const* jobs, Index count, Index panel_bytes, TasksO
 
 }  // namespace cpu
 
-/// The product A · B of one block of k of a tile, in ascending order, the first and the last of them named. The tile's c is
-/// overwritten unless `accumulate`.
+/// The product A · B of a part of k of a tile, in ascending order, the first and the last of them named; of one block where
+/// sums are limited. The tile's c is overwritten unless `accumulate`.
 ///
 /// shapes   tile.part [height, stride], of which width columns count; c [height, width]
-inline void Cpu::add_f8_block(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
-                              cpu::F8TileScales const& scales, cpu::LeftMatrix<bf16> a,
-                              cpu::RightMatrix<bf16> b, float* scratch) const {
+inline void Cpu::add_f8_part(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
+                             cpu::F8TileScales const& scales, cpu::LeftMatrix<bf16> a,
+                             cpu::RightMatrix<bf16> b, float* scratch) const {
   if (!tile.part)
     return cpu::matmul(level_, tile.height, tile.width, depth, a, b, tile.c, tile.c_row, accumulate || !first,
                        scratch, scales);
@@ -146,8 +148,8 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write, bool li
                           job.c + row * job.c_row + column, job.c_row, write == Write::accumulate);
     Arena& arena = thread_scratch_[to_size(thread)];
     ArenaScope const task_scope(arena);
-    bf16* const pairs = arena.take<bf16>(cpu::f8_block * cpu::matmul_panel);
-    float* const column_scales = arena.take<float>(cpu::matmul_panel);
+    bf16* const pairs = arena.take<bf16>(cpu::f8_depth * cpu::matmul_panel);
+    float* const column_scales = arena.take<float>(cpu::f8_depth / cpu::f8_block * cpu::matmul_panel);
     float* const scratch = arena.take<float>(cpu::matmul_scratch);
     Y* const c = job.c + row * job.c_row + column;
     float* out;
@@ -162,15 +164,18 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write, bool li
     }
     cpu::F8Tile tile{height, used, out, out_row};
     if (limited) tile.limit(arena, cpu::matmul_panel);
-    for (Index b = 0; b < layout.blocks(); ++b) {
-      Index const k = b * cpu::f8_block, depth = min(cpu::f8_block, job.depth - k);
-      float const scale = layout.scales(job.b)[panel * layout.blocks() + b];
-      for (Index j = 0; j < used; ++j) column_scales[j] = scale;
+    Index const most = limited ? cpu::f8_block : cpu::f8_depth;
+    for (Index k = 0; k < job.depth; k += most) {
+      Index const b = k / cpu::f8_block, depth = min(most, job.depth - k);
+      float const* const scales = layout.scales(job.b) + panel * layout.blocks() + b;
+      for (Index n = 0; n < ceil_div(depth, cpu::f8_block); ++n)
+        for (Index j = 0; j < used; ++j) column_scales[n * cpu::matmul_panel + j] = scales[n];
       cpu::widen_groups(level_, pairs, layout.panel(job.b, panel) + k * width,
                         round_up(depth, Index{2}) * width);
-      add_f8_block(tile, depth, b == 0, b + 1 == layout.blocks(), write == Write::accumulate,
-                   {job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, column_scales},
-                   {job.a.codes + row * job.a.stride + k, job.a.stride}, {pairs, width, 0}, scratch);
+      add_f8_part(tile, depth, k == 0, k + most >= job.depth, write == Write::accumulate,
+                  {job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, 1, column_scales,
+                   cpu::matmul_panel},
+                  {job.a.codes + row * job.a.stride + k, job.a.stride}, {pairs, width, 0}, scratch);
     }
     if constexpr (!std::is_same_v<Y, float>)
       AETH_CPU_KERNEL(level_, float, copy_rows, c, job.c_row, out, out_row, height, used);
@@ -193,12 +198,15 @@ inline void Cpu::weight_grad_f8(cpu::F8GradientJob const* jobs, Index count) {
     float* const scratch = arena.take<float>(cpu::matmul_scratch);
     cpu::F8Tile tile{height, width, job.c + row * job.c_row + column, job.c_row};
     if (f8_.limited()) tile.limit(arena, tile_columns);
-    for (Index b = 0, t = 0; t < job.depth; ++b, t += cpu::f8_block)
-      add_f8_block(tile, min(cpu::f8_block, job.depth - t), b == 0, t + cpu::f8_block >= job.depth, true,
-                   {job.a.scales + b * job.a.scale_stride + row, Index{1},
-                    job.b.scales + b * job.b.scale_stride + column},
-                   {job.a.codes + t * job.a.stride + row, job.a.stride, true},
-                   {job.b.codes + t * job.b.stride + column, job.b.stride}, scratch);
+    Index const most = f8_.limited() ? cpu::f8_block : cpu::f8_depth;
+    for (Index t = 0; t < job.depth; t += most) {
+      Index const b = t / cpu::f8_block;
+      add_f8_part(tile, min(most, job.depth - t), t == 0, t + most >= job.depth, true,
+                  {job.a.scales + b * job.a.scale_stride + row, 1, job.a.scale_stride,
+                   job.b.scales + b * job.b.scale_stride + column, job.b.scale_stride},
+                  {job.a.codes + t * job.a.stride + row, job.a.stride, true},
+                  {job.b.codes + t * job.b.stride + column, job.b.stride}, scratch);
+    }
   });
 }
 

@@ -229,6 +229,8 @@ TEST_CASE("FP8 products are what their definition says, on every SIMD level", "[
     check_product<bf16, float>(cpu, 250, 77, 40);
     check_product<float, bf16>(cpu, 13, 301, 199);
     check_product<bf16, float>(cpu, 3, 1, 1);
+    // More of k than a tile adds up before the next one does.
+    check_product<bf16, float>(cpu, 7, 2 * cpu::f8_depth + 77, 83);
   }
 }
 
@@ -267,7 +269,7 @@ TEST_CASE("the product of two scales is subnormal or not by its 24 bits", "[back
 TEST_CASE("FP8 gradients of weights are what their definition says, on every SIMD level", "[backend][fp8]") {
   for (SimdLevel const level : test::simd_levels()) {
     Cpu cpu(2, level);
-    for (Index const tokens : {Index{1}, Index{128}, Index{300}}) {
+    for (Index const tokens : {Index{1}, Index{128}, Index{300}, cpu::f8_depth + 130}) {
       INFO("level " << static_cast<int>(level) << ", " << tokens << " tokens");
       // Several tiles of rows and of columns.
       Index const out = cpu::f8_gradient_rows + 9, in = cpu::f8_gradient_columns + 14;

@@ -4,10 +4,10 @@
 // the way to and from codes, and the promotion of sums. Codes are computed with as BF16, which has all values of
 // E4M3.
 
-/// The value of E4M3 next to each x, ties to even; beyond ±448 it saturates, NaN stays NaN.
+/// The value of E4M3 next to each x, ties to even; NaN stays NaN. No x is so far beyond ±448 that it is nearer to 480: the
+/// largest one of a tile is its scale times 448, but for rounding.
 template <class L>
 inline L round_to_e4m3(L x) {
-  x = (max)(L::set(-e4m3::largest), (min)(L::set(e4m3::largest), x));
   // Added to a number that is so much larger, x keeps three bits below its leading one, and none below 2^-9.
   L const large = L::set(0x1.8p20f) * (max)(power_of_two_below(x), L::set(0x1p-6f));
   return (x + large) - large;
@@ -16,17 +16,31 @@ inline L round_to_e4m3(L x) {
 /// The largest magnitude of x, NaN if there is a number that is not finite.
 template <class L, class X>
 inline float largest_magnitude(X const* x, Index stride, Index rows, Index columns) {
-  L most = L::set(0.0f), poison = L::set(0.0f);
+  L most = L::set(0.0f);
   for (Index r = 0; r < rows; ++r)
-    for_lanes(columns, [&](Index j, Index n) {
-      L const value = load_lanes<L>(x + r * stride + j, n);
-      most = (max)(abs(value), most);
-      poison = fma(value, L::set(0.0f), poison);
-    });
-  float each[16], result = reduce_add(poison);
-  most.store(each);
-  for (float const magnitude : each) result = magnitude > result ? magnitude : result;
-  return result;
+    for_lanes(columns,
+              [&](Index j, Index n) { most = max_bits(abs(load_lanes<L>(x + r * stride + j, n)), most); });
+  float const largest = reduce_max_bits(most);
+  return largest + largest * 0.0f;
+}
+
+/// A whole tile of a row: its scale, which is returned, and codes [f8_block] in BF16.
+template <class L, class X>
+inline float quantize_tile(bf16* codes, X const* x, ScaleForm form) {
+  constexpr unsigned vectors = f8_block / 16;
+  L part[vectors], most[2] = {L::set(0.0f), L::set(0.0f)};
+  AETH_UNROLL
+  for (unsigned v = 0; v < vectors; ++v) {
+    part[v] = L::load(x + 16 * v);
+    most[v % 2] = max_bits(abs(part[v]), most[v % 2]);
+  }
+  float const largest = reduce_max_bits(max_bits(most[0], most[1])),
+              scale = f8_tile_scale(largest + largest * 0.0f, form);
+  L const by = L::set(scale);
+  AETH_UNROLL
+  for (unsigned v = 0; v < vectors; v += 2)
+    store_exact(round_to_e4m3(part[v] / by), round_to_e4m3(part[v + 1] / by), codes + 16 * v);
+  return scale;
 }
 
 /// One row, whose tiles of f8_block columns have those scales [⌈size / f8_block⌉], as codes [size] in BF16.
@@ -43,26 +57,40 @@ inline void round_row(bf16* codes, float const* scales, X const* x, Index size) 
 /// The same with scales of its own, which are stored.
 template <class L, class X>
 inline void quantize_row(bf16* codes, float* scales, X const* x, Index size, ScaleForm form) {
-  for (Index j0 = 0; j0 < size; j0 += f8_block) {
-    Index const width = (aeth::min)(f8_block, size - j0);
-    scales[j0 / f8_block] = f8_tile_scale(largest_magnitude<L>(x + j0, Index{0}, Index{1}, width), form);
-  }
-  round_row<L>(codes, scales, x, size);
+  Index j = 0;
+  for (; j + f8_block <= size; j += f8_block) scales[j / f8_block] = quantize_tile<L>(codes + j, x + j, form);
+  if (j == size) return;
+  scales[j / f8_block] = f8_tile_scale(largest_magnitude<L>(x + j, Index{0}, Index{1}, size - j), form);
+  round_row<L>(codes + j, scales + j / f8_block, x + j, size - j);
 }
 
 /// At most f8_block rows, each column a tile: its scale.
 template <class L, class X>
 inline void column_scales(float* scales, X const* x, Index stride, Index rows, Index columns,
                           ScaleForm form) {
-  for_lanes(columns, [&](Index j, Index n) {
-    L most = L::set(0.0f), poison = L::set(0.0f);
+  auto const store = [&](L most, Index j, Index n) {
+    L const scale = (max)(most, L::set(f8_least_magnitude)) / L::set(e4m3::largest);
+    store_lanes(fma(most, L::set(0.0f), scale), scales + j, n);
+  };
+  // Several vectors of columns at once: their rows are read cache line by cache line.
+  constexpr unsigned vectors = 4;
+  Index whole = 0;
+  for (; whole + vectors * 16 <= columns; whole += vectors * 16) {
+    L most[vectors];
+    AETH_UNROLL
+    for (unsigned v = 0; v < vectors; ++v) most[v] = L::set(0.0f);
     for (Index r = 0; r < rows; ++r) {
-      L const value = load_lanes<L>(x + r * stride + j, n);
-      most = (max)(abs(value), most);
-      poison = fma(value, L::set(0.0f), poison);
+      AETH_UNROLL
+      for (unsigned v = 0; v < vectors; ++v)
+        most[v] = max_bits(abs(L::load(x + r * stride + whole + 16 * v)), most[v]);
     }
-    L const scale = (max)(most, L::set(f8_least_magnitude)) / L::set(e4m3::largest) + poison;
-    store_lanes(scale, scales + j, n);
+    AETH_UNROLL
+    for (unsigned v = 0; v < vectors; ++v) store(most[v], whole + 16 * v, Index{16});
+  }
+  for_lanes(columns - whole, [&](Index j, Index n) {
+    L most = L::set(0.0f);
+    for (Index r = 0; r < rows; ++r) most = max_bits(abs(load_lanes<L>(x + r * stride + whole + j, n)), most);
+    store(most, whole + j, n);
   });
   if (form == ScaleForm::power_of_two)
     for (Index j = 0; j < columns; ++j) scales[j] = static_cast<float>(e8m0::at_least(scales[j]));
@@ -72,11 +100,26 @@ inline void column_scales(float* scales, X const* x, Index stride, Index rows, I
 template <class L, class X>
 inline void round_columns(bf16* codes, Index to_stride, float const* scales, X const* x, Index stride,
                           Index rows, Index columns) {
-  for_lanes(columns, [&](Index j, Index n) {
-    L const scale = load_lanes<L>(scales + j, n);
+  constexpr unsigned vectors = 4;
+  Index whole = 0;
+  for (; whole + vectors * 16 <= columns; whole += vectors * 16) {
+    L scale[vectors];
+    AETH_UNROLL
+    for (unsigned v = 0; v < vectors; ++v) scale[v] = L::load(scales + whole + 16 * v);
+    for (Index r = 0; r < rows; ++r) {
+      X const* const from = x + r * stride + whole;
+      AETH_UNROLL
+      for (unsigned v = 0; v < vectors; v += 2)
+        store_exact(round_to_e4m3(L::load(from + 16 * v) / scale[v]),
+                    round_to_e4m3(L::load(from + 16 * v + 16) / scale[v + 1]),
+                    codes + r * to_stride + whole + 16 * v);
+    }
+  }
+  for_lanes(columns - whole, [&](Index j, Index n) {
+    L const scale = load_lanes<L>(scales + whole + j, n);
     for (Index r = 0; r < rows; ++r)
-      store_lanes<L>(round_to_e4m3(load_lanes<L>(x + r * stride + j, n) / scale), codes + r * to_stride + j,
-                     n);
+      store_lanes<L>(round_to_e4m3(load_lanes<L>(x + r * stride + whole + j, n) / scale),
+                     codes + r * to_stride + whole + j, n);
   });
 }
 

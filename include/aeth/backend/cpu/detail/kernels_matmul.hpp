@@ -111,9 +111,13 @@ inline void matmul_strip(Index rows, Index steps, LeftTiles<typename P::Left> a,
   // A small tile waits for B more than it computes: eight rows take less time as 4 + 4 than as 6 + 2.
   Index full = rows / most * most;
   if (most == 6 && rows - full == 2 && full > 0 && (a.even() || full % matmul_group != 0)) full -= most;
+  // Between blocks of codes a tile of C stays in the first cache level.
+  Index const block = scales.rows ? f8_block / P::step : steps;
   auto const tile = [&]<unsigned R>(Index row, std::integral_constant<unsigned, R>) {
-    matmul_tile<P, R, V>(steps, a.at(row), a.row, a.step, b, b_step, row == 0 ? lead : 0, c + row * ldc, ldc,
-                         accumulate, ahead, scales.at(row, 0));
+    for (Index k = 0, n = 0; k < steps; k += block, ++n)
+      matmul_tile<P, R, V>((aeth::min)(block, steps - k), a.at(row) + k * a.step, a.row, a.step,
+                           b + k * b_step, b_step, row == 0 ? lead : 0, c + row * ldc, ldc,
+                           accumulate || n > 0, ahead, scales.at(row, 0, n));
   };
   Index row = 0;
   for (; row < full; row += most) tile(row, std::integral_constant<unsigned, most>());
@@ -211,7 +215,7 @@ inline void copy_rows_of_panel(X* to, Index width, B const* b, Index ldb, Index 
 ///           rounded once
 /// scratch   matmul_scratch elements
 /// ahead     read after this product; prefetched with the last part of k, or with all if B is not a packed panel
-/// scales    of BF16 operands that are FP8 codes: depth ≤ matmul_k_block, C of floats; the sum is promoted
+/// scales    of BF16 operands that are FP8 codes, C of floats: the sum over each block of k is promoted
 template <class L, class X, class Y, class T = typename L::Scalar>
 inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, RightMatrix<X> b, Y* c, Index ldc,
                    bool accumulate, T* scratch, Ahead& ahead, F8TileScales const& scales = {}) {
@@ -219,6 +223,7 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
   using Left = typename P::Left;
   constexpr Index tile = P::rows, panel = matmul_panel, step = P::step;
   constexpr Index k_block = matmul_k_block * (std::is_same_v<Left, X> ? step : Index{1});
+  static_assert(k_block % f8_block == 0);
   Left* const copied_a = reinterpret_cast<Left*>(scratch);
   X* const copied_b = reinterpret_cast<X*>(scratch + matmul_copied_a);
   T* const edge = scratch + matmul_copied_a + matmul_copied_b;
@@ -242,6 +247,7 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
       LeftMatrix<X> const own_a{a.data + (a.columns ? r0 + k * a.stride : r0 * a.stride + k), a.stride,
                                 a.columns};
       LeftTiles<Left> const left = left_tiles<L>(own_a, height, part, copied_a);
+      F8TileScales const by = scales.at(r0, 0, k / f8_block);
       bool const add = accumulate || k > 0;
       // A packed panel is read once from far away: its next part comes while this one is used.
       Index const rest = depth - k - part;
@@ -270,19 +276,22 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
         if constexpr (wide > 16)
           for (; j + wide <= whole; j += wide)
             matmul_strip<P, P::vectors>(height, steps, left, right + j * step, right_step, lead, to + j,
-                                        out_row, add, soon, scales.at(r0, j0 + j));
+                                        out_row, add, soon, by.at(0, j0 + j));
         for (; j < whole; j += 16)
           matmul_strip<P, 1>(height, steps, left, right + j * step, right_step, lead, to + j, out_row, add,
-                             soon, scales.at(r0, j0 + j));
+                             soon, by.at(0, j0 + j));
         if (whole == width) continue;
         if (add)
           for (Index r = 0; r < height; ++r)
             for (Index x = whole; x < width; ++x) edge[r * 16 + x - whole] = to[r * out_row + x];
-        float edge_scales[16] = {};
-        F8TileScales edge_by = scales.at(r0, 0);
+        float edge_scales[to_size(k_block / f8_block)][16] = {};
+        F8TileScales edge_by = by;
         if (scales.rows) {
-          for (Index x = whole; x < width; ++x) edge_scales[x - whole] = scales.columns[j0 + x];
-          edge_by.columns = edge_scales;
+          for (Index n = 0; n < ceil_div(part, f8_block); ++n)
+            for (Index x = whole; x < width; ++x)
+              edge_scales[n][x - whole] = by.columns[n * by.column_block + j0 + x];
+          edge_by.columns = edge_scales[0];
+          edge_by.column_block = 16;
         }
         matmul_strip<P, 1>(height, steps, left, right + whole * step, right_step, lead, edge, Index{16}, add,
                            soon, edge_by);

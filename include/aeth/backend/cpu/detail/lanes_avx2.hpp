@@ -96,6 +96,25 @@ inline F32 swap_pairs(F32 a) {
 inline F32 scale_by_power(F32 a, F32 n) {
   return {scale_half(a.low, n.low), scale_half(a.high, n.high)};
 }
+inline F32 max_bits(F32 a, F32 b) {
+  return {_mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a.low), _mm256_castps_si256(b.low))),
+          _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a.high), _mm256_castps_si256(b.high)))};
+}
+inline float reduce_max_bits(F32 a) {
+  __m256i const eight = _mm256_max_epu32(_mm256_castps_si256(a.low), _mm256_castps_si256(a.high));
+  __m128i const four = _mm_max_epu32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  __m128i const two = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0x4E));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epu32(two, _mm_shuffle_epi32(two, 0xB1))));
+}
+inline void store_exact_half(F32 a, bf16* to) {
+  __m256i const both = _mm256_packus_epi32(_mm256_srli_epi32(_mm256_castps_si256(a.low), 16),
+                                           _mm256_srli_epi32(_mm256_castps_si256(a.high), 16));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute4x64_epi64(both, 0xD8));
+}
+inline void store_exact(F32 first, F32 second, bf16* to) {
+  store_exact_half(first, to);
+  store_exact_half(second, to + 16);
+}
 template <int D>
 inline void exchange_half(__m256& a, __m256& b) {
   __m256 const left = a;

@@ -87,6 +87,33 @@ inline F32 scale_by_power(F32 a, F32 n) {
       all_lanes, _mm512_add_epi32(_mm512_maskz_cvttps_epi32(all_lanes, n.v), _mm512_set1_epi32(127)), 23);
   return {_mm512_mul_ps(a.v, _mm512_castsi512_ps(exponent))};
 }
+inline F32 max_bits(F32 a, F32 b) {
+  return {_mm512_castsi512_ps(
+      _mm512_maskz_max_epu32(all_lanes, _mm512_castps_si512(a.v), _mm512_castps_si512(b.v)))};
+}
+inline float reduce_max_bits(F32 a) {
+  __m512i const all = _mm512_castps_si512(a.v);
+  __m256i const eight = _mm256_max_epu32(_mm512_maskz_extracti32x8_epi32(0xFF, all, 0),
+                                         _mm512_maskz_extracti32x8_epi32(0xFF, all, 1));
+  __m128i const four = _mm_max_epu32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  __m128i const two = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0x4E));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epu32(two, _mm_shuffle_epi32(two, 0xB1))));
+}
+/// The upper halves of the words of two registers.
+struct UpperHalves {
+  std::uint16_t word[32];
+};
+inline constexpr UpperHalves upper_halves() {
+  UpperHalves from{};
+  for (unsigned i = 0; i < 32; ++i) from.word[i] = static_cast<std::uint16_t>(2 * i + 1);
+  return from;
+}
+inline void store_exact(F32 first, F32 second, bf16* to) {
+  static constexpr UpperHalves from = upper_halves();
+  _mm512_storeu_si512(
+      to, _mm512_maskz_permutex2var_epi16(0xFFFFFFFF, _mm512_castps_si512(first.v),
+                                          _mm512_loadu_si512(from.word), _mm512_castps_si512(second.v)));
+}
 /// Lanes of two registers, those of the second from 16 on.
 struct LaneIndices {
   int lane[16];

@@ -126,6 +126,24 @@ inline Lanes<T>(min)(Lanes<T> a, Lanes<T> b) {
   return a;
 }
 
+/// Of each lane the bits that are more, as whole numbers: of magnitudes the larger one, and what is not finite wins.
+inline Lanes<float> max_bits(Lanes<float> a, Lanes<float> b) {
+  for (int i = 0; i < 16; ++i)
+    if (std::bit_cast<std::uint32_t>(a.v[i]) < std::bit_cast<std::uint32_t>(b.v[i])) a.v[i] = b.v[i];
+  return a;
+}
+/// The same of all lanes.
+inline float reduce_max_bits(Lanes<float> a) {
+  std::uint32_t most = 0;
+  for (float const x : a.v) most = (aeth::max)(most, std::bit_cast<std::uint32_t>(x));
+  return std::bit_cast<float>(most);
+}
+/// Thirty-two numbers, all of which BF16 has.
+inline void store_exact(Lanes<float> first, Lanes<float> second, bf16* to) {
+  first.store(to);
+  second.store(to + 16);
+}
+
 /// Swaps lane i + D of a with lane i of b for every i without bit D.
 template <int D, class T>
 inline void exchange(Lanes<T>& a, Lanes<T>& b) {
