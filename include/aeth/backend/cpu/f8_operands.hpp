@@ -137,18 +137,15 @@ void Cpu::pack_from_f8(MatrixView<float const> w, Index row, Index rows, W* pack
 
 template <class X>
 void Cpu::keep_f8(MatrixView<X const> x, F8Rows const& to) {
-  cpu::parallel_chunks(*this, x.rows, cpu::rows_per_task, [&](Index first, Index last) {
-    for (Index t = first; t < last; ++t)
-      AETH_CPU_KERNEL(level_, float, keep_row, to.row_codes(t), to.row_scales(t), x.row(t), x.cols,
-                      f8_.scales);
+  cpu::parallel_rows(*this, x.rows, [&](Index t) {
+    AETH_CPU_KERNEL(level_, float, keep_row, to.row_codes(t), to.row_scales(t), x.row(t), x.cols, f8_.scales);
   });
 }
 
 template <class X>
 void Cpu::restore_f8(F8Rows const& from, MatrixView<X> x) {
-  cpu::parallel_chunks(*this, x.rows, cpu::rows_per_task, [&](Index first, Index last) {
-    for (Index t = first; t < last; ++t)
-      AETH_CPU_KERNEL(level_, float, restore_row, x.row(t), from.row_codes(t), from.row_scales(t), x.cols);
+  cpu::parallel_rows(*this, x.rows, [&](Index t) {
+    AETH_CPU_KERNEL(level_, float, restore_row, x.row(t), from.row_codes(t), from.row_scales(t), x.cols);
   });
 }
 
@@ -157,16 +154,16 @@ cpu::F8Left Cpu::quantized_rows(MatrixView<X const> x, e4m3 const* weight) {
   Index const blocks = ceil_div(x.cols, cpu::f8_block);
   bf16* const codes = scratch_.take<bf16>(x.rows * x.cols);
   float* const scales = scratch_.take<float>(x.rows * blocks);
-  Index const height = f8_.square_tiles ? cpu::f8_block : cpu::rows_per_task;
-  cpu::parallel_chunks(*this, x.rows, height, [&](Index begin, Index end) {
-    for (Index t = begin; t < end; ++t)
-      AETH_CPU_KERNEL(level_, float, quantize_row, codes + t * x.cols, scales + t * blocks, x.row(t), x.cols,
-                      f8_.scales);
-    if (!f8_.square_tiles) return;
-    for (Index b = 0; b < blocks; ++b) cpu::share_largest(scales + begin * blocks + b, end - begin, blocks);
-    for (Index t = begin; t < end; ++t)
-      AETH_CPU_KERNEL(level_, float, round_row, codes + t * x.cols, scales + t * blocks, x.row(t), x.cols);
+  cpu::parallel_rows(*this, x.rows, [&](Index t) {
+    AETH_CPU_KERNEL(level_, float, quantize_row, codes + t * x.cols, scales + t * blocks, x.row(t), x.cols,
+                    f8_.scales);
   });
+  if (f8_.square_tiles)
+    cpu::parallel_chunks(*this, x.rows, cpu::f8_block, [&](Index begin, Index end) {
+      for (Index b = 0; b < blocks; ++b) cpu::share_largest(scales + begin * blocks + b, end - begin, blocks);
+      for (Index t = begin; t < end; ++t)
+        AETH_CPU_KERNEL(level_, float, round_row, codes + t * x.cols, scales + t * blocks, x.row(t), x.cols);
+    });
   if (observation_)
     observe(observation_->at(weight, F8Operand::rows), x, scales, blocks, Index{1}, cpu::f8_block);
   return {codes, x.cols, scales, blocks};

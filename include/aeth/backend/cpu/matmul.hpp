@@ -6,6 +6,7 @@
 
 #include "aeth/backend/cpu/cpu.hpp"
 #include "aeth/backend/cpu/matmul_f8.hpp"
+#include "aeth/backend/cpu/rows.hpp"
 
 namespace aeth {
 
@@ -146,9 +147,8 @@ MatrixView<T const> Cpu::converted(MatrixView<X const> x) {
     return x;
   } else {
     MatrixView<T> const to = scratch_.matrix<T>(x.rows, x.cols);
-    cpu::parallel_chunks(*this, x.rows, cpu::rows_per_task, [&](Index first, Index last) {
-      AETH_CPU_KERNEL(level_, float, copy_rows, to.row(first), to.stride, x.row(first), x.stride,
-                      last - first, x.cols);
+    cpu::parallel_rows(*this, x.rows, [&](Index t) {
+      AETH_CPU_KERNEL(level_, float, copy_rows, to.row(t), Index{0}, x.row(t), Index{0}, Index{1}, x.cols);
     });
     return to;
   }

@@ -58,8 +58,10 @@ struct F8Tile {
   }
 };
 inline constexpr Index f8_gradient_rows = 4 * matmul_group, f8_gradient_columns = 4 * matmul_panel;
-/// Steps of k that a tile adds up before the next tile does: as many as products of BF16, so that C is far away as rarely.
+/// Steps of k that a tile adds up before the next tile does, so that C is far away as rarely as in products of BF16: as many as
+/// they take at once at most; levels that widen A take half of it at a time.
 inline constexpr Index f8_depth = 2 * matmul_k_block;
+static_assert(f8_depth % f8_block == 0);
 /// Floats of scratch of a task: a widened part of a panel, a narrow C before it is rounded, column scales, and what a
 /// product within blocks needs.
 inline constexpr Index f8_scratch = f8_depth * matmul_panel / 2 + matmul_rows * matmul_panel +
@@ -91,8 +93,8 @@ void for_tasks(Cpu& cpu, Job const* jobs, Index count, Index panel_bytes, TasksO
 
 }  // namespace cpu
 
-/// The product A · B of a part of k of a tile, in ascending order, the first and the last of them named; of one block where
-/// sums are limited. The tile's c is overwritten unless `accumulate`.
+/// The product A · B of a part of k of a tile. Parts come in ascending order, the first and the last of them named; they are of
+/// one block where sums are limited. The tile's c is overwritten unless `accumulate`.
 ///
 /// shapes   tile.part [height, stride], of which width columns count; c [height, width]
 inline void Cpu::add_f8_part(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,

@@ -14,6 +14,15 @@ template <class Body>
 void parallel_chunks(Cpu& cpu, Index size, Index chunk, Body const& body) {
   cpu.parallel(ceil_div(size, chunk), [&](Index i, int) { body(i * chunk, min(size, (i + 1) * chunk)); });
 }
+
+/// body(row) for each row, so many to a task that threads seldom meet, few enough that all have some.
+template <class Body>
+void parallel_rows(Cpu& cpu, Index rows, Body const& body) {
+  Index const chunk = min(ceil_div(rows, Index{4} * cpu.threads()), rows_per_task);
+  parallel_chunks(cpu, rows, max(chunk, Index{1}), [&](Index first, Index last) {
+    for (Index t = first; t < last; ++t) body(t);
+  });
+}
 }  // namespace cpu
 
 template <class X, class Y, class T>

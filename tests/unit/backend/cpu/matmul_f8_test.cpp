@@ -231,6 +231,7 @@ TEST_CASE("FP8 products are what their definition says, on every SIMD level", "[
     check_product<bf16, float>(cpu, 3, 1, 1);
     // More of k than a tile adds up before the next one does.
     check_product<bf16, float>(cpu, 7, 2 * cpu::f8_depth + 77, 83);
+    check_product<float, bf16>(cpu, 30, cpu::f8_depth + 131, 83);
   }
 }
 
@@ -299,9 +300,9 @@ TEST_CASE("every FP8 arithmetic is what its definition says, on every SIMD level
       Cpu cpu(2, level);
       cpu.set_f8_arithmetic(how);
       for (Index const rows : {Index{3}, Index{150}}) {
-        // More rows of a gradient than one of its tiles has, in one of them.
-        Index const in = 301, out = rows == 3 ? cpu::f8_gradient_rows + 6 : 70,
-                    tile = how.square_tiles ? 128 : 1;
+        // In one of them more rows of a gradient than one of its tiles has; in the other more of k than is added up at once.
+        Index const in = rows == 3 ? 301 : cpu::f8_depth + 45,
+                    out = rows == 3 ? cpu::f8_gradient_rows + 6 : 70, tile = how.square_tiles ? 128 : 1;
         auto const x = operand<bf16>(rows, in, 11), dy = operand<bf16>(rows, out, 12);
         auto const w = operand<float>(out, in, 13);
         Packed packed(cpu, w, false);
@@ -586,6 +587,18 @@ TEST_CASE("numbers that are not finite reach every result that depends on them, 
         cpu.linear_weight_grad<e4m3>(x.cview(), x.cview(), dw.view());
         for (Index i = 0; i < 256; ++i)
           for (Index j = 0; j < 256; ++j) REQUIRE(std::isnan(dw(i, j)) == (i == 7 || j == 7));
+
+        // In the part of a tile, and in columns that are no whole strip.
+        auto edge = operand<float>(4, 150, 9);
+        Packed const narrow(cpu, operand<float>(20, 150, 10), false);
+        edge(3, 149) = bad;
+        Tensor<float> short_y(4, 20), short_dw(150, 150);
+        cpu.linear(edge.cview(), reinterpret_cast<e4m3 const*>(narrow.memory.data()), short_y.view());
+        for (Index i = 0; i < 4; ++i)
+          for (Index j = 0; j < 20; ++j) REQUIRE(std::isnan(short_y(i, j)) == (i == 3));
+        cpu.linear_weight_grad<e4m3>(edge.cview(), edge.cview(), short_dw.view());
+        for (Index i = 0; i < 150; ++i)
+          for (Index j = 0; j < 150; ++j) REQUIRE(std::isnan(short_dw(i, j)) == (i == 149 || j == 149));
       }
 }
 
@@ -597,21 +610,31 @@ TEST_CASE("rounding to E4M3 in vectors is that of the type, and codes come back 
       for (std::uint32_t const near : {bits - 1, bits, bits + 1})
         if (near < 0x44000000u)
           for (std::uint32_t const sign : {0u, 0x80000000u}) x.push_back(std::bit_cast<float>(near | sign));
-    x.resize(x.size() / 32 * 32);
-    std::vector<bf16> values(x.size());
-    for (std::size_t i = 0; i < x.size(); i += 16) {
-      // Scales of 1: each tile's largest magnitude is 448, whatever the other fifteen are.
-      float tile[17];
-      for (int j = 0; j < 16; ++j) tile[j] = std::fmin(std::fmax(x[i + to_size(j)], -448.0f), 448.0f);
-      tile[16] = 448.0f;
-      bf16 out[17];
-      float scale = 0;
-      AETH_CPU_KERNEL(level, float, quantize_row, out, &scale, tile, Index{17}, ScaleForm::any);
-      REQUIRE(scale == 1.0f);
-      for (int j = 0; j < 16; ++j) {
-        INFO(tile[j]);
-        REQUIRE(static_cast<float>(out[j]) == static_cast<float>(e4m3(tile[j])));
-        values[i + to_size(j)] = out[j];
+    // Scales of 1: each tile's largest magnitude is 448, whatever its other numbers are. Whole tiles, a part of one, and
+    // columns that are tiles, some in whole strips and some beside them.
+    constexpr Index columns = 64 + 16 + 5;
+    for (Index const width : {cpu::f8_block, Index{17}, 2 * columns}) {
+      bool const by_columns = width == 2 * columns;
+      Index const free = by_columns ? columns : width - 1;
+      for (std::size_t i = 0; i + to_size(free) <= x.size(); i += to_size(free)) {
+        std::vector<float> tile(to_size(width), 448.0f), scales(to_size(columns));
+        for (std::size_t j = 0; j < to_size(free); ++j)
+          tile[j] = std::fmin(std::fmax(x[i + j], -448.0f), 448.0f);
+        std::vector<bf16> out(to_size(width));
+        if (by_columns) {
+          AETH_CPU_KERNEL(level, float, column_scales, scales.data(), tile.data(), columns, Index{2}, columns,
+                          ScaleForm::any);
+          AETH_CPU_KERNEL(level, float, round_columns, out.data(), columns, scales.data(), tile.data(),
+                          columns, Index{2}, columns);
+        } else {
+          AETH_CPU_KERNEL(level, float, quantize_row, out.data(), scales.data(), tile.data(), width,
+                          ScaleForm::any);
+        }
+        for (std::size_t j = 0; j < (by_columns ? to_size(columns) : 1); ++j) REQUIRE(scales[j] == 1.0f);
+        for (std::size_t j = 0; j < to_size(free); ++j) {
+          INFO(tile[j]);
+          REQUIRE(static_cast<float>(out[j]) == static_cast<float>(e4m3(tile[j])));
+        }
       }
     }
     std::vector<e4m3> codes(64);

@@ -4,8 +4,8 @@
 // the way to and from codes, and the promotion of sums. Codes are computed with as BF16, which has all values of
 // E4M3.
 
-/// The value of E4M3 next to each x, ties to even; NaN stays NaN. No x is so far beyond ±448 that it is nearer to 480: the
-/// largest one of a tile is its scale times 448, but for rounding.
+/// The value of E4M3 next to each x, ties to even; NaN stays NaN. Magnitudes are 464 at most: the largest one of a tile is its
+/// scale times 448 at most, but for rounding.
 template <class L>
 inline L round_to_e4m3(L x) {
   // Added to a number that is so much larger, x keeps three bits below its leading one, and none below 2^-9.
@@ -18,9 +18,10 @@ template <class L, class X>
 inline float largest_magnitude(X const* x, Index stride, Index rows, Index columns) {
   L most = L::set(0.0f);
   for (Index r = 0; r < rows; ++r)
-    for_lanes(columns,
-              [&](Index j, Index n) { most = max_bits(abs(load_lanes<L>(x + r * stride + j, n)), most); });
-  float const largest = reduce_max_bits(most);
+    for_lanes(columns, [&](Index j, Index n) {
+      most = max_magnitude(abs(load_lanes<L>(x + r * stride + j, n)), most);
+    });
+  float const largest = reduce_max_magnitude(most);
   return largest + largest * 0.0f;
 }
 
@@ -28,13 +29,14 @@ inline float largest_magnitude(X const* x, Index stride, Index rows, Index colum
 template <class L, class X>
 inline float quantize_tile(bf16* codes, X const* x, ScaleForm form) {
   constexpr unsigned vectors = f8_block / 16;
+  static_assert(vectors % 2 == 0);
   L part[vectors], most[2] = {L::set(0.0f), L::set(0.0f)};
   AETH_UNROLL
   for (unsigned v = 0; v < vectors; ++v) {
     part[v] = L::load(x + 16 * v);
-    most[v % 2] = max_bits(abs(part[v]), most[v % 2]);
+    most[v % 2] = max_magnitude(abs(part[v]), most[v % 2]);
   }
-  float const largest = reduce_max_bits(max_bits(most[0], most[1])),
+  float const largest = reduce_max_magnitude(max_magnitude(most[0], most[1])),
               scale = f8_tile_scale(largest + largest * 0.0f, form);
   L const by = L::set(scale);
   AETH_UNROLL
@@ -82,14 +84,15 @@ inline void column_scales(float* scales, X const* x, Index stride, Index rows, I
     for (Index r = 0; r < rows; ++r) {
       AETH_UNROLL
       for (unsigned v = 0; v < vectors; ++v)
-        most[v] = max_bits(abs(L::load(x + r * stride + whole + 16 * v)), most[v]);
+        most[v] = max_magnitude(abs(L::load(x + r * stride + whole + 16 * v)), most[v]);
     }
     AETH_UNROLL
     for (unsigned v = 0; v < vectors; ++v) store(most[v], whole + 16 * v, Index{16});
   }
   for_lanes(columns - whole, [&](Index j, Index n) {
     L most = L::set(0.0f);
-    for (Index r = 0; r < rows; ++r) most = max_bits(abs(load_lanes<L>(x + r * stride + whole + j, n)), most);
+    for (Index r = 0; r < rows; ++r)
+      most = max_magnitude(abs(load_lanes<L>(x + r * stride + whole + j, n)), most);
     store(most, whole + j, n);
   });
   if (form == ScaleForm::power_of_two)

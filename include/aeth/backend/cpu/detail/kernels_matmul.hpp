@@ -251,7 +251,8 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
       bool const add = accumulate || k > 0;
       // A packed panel is read once from far away: its next part comes while this one is used.
       Index const rest = depth - k - part;
-      bool const own = rest > 0 && b.panel != panel && b.stride == panel && height >= matmul_ahead_rows;
+      bool const own =
+          rest > 0 && b.panel != panel && !scales.rows && b.stride == panel && height >= matmul_ahead_rows;
       Ahead next_part;
       if (own) next_part = Ahead::of(b.data + (k + part) * b.stride, (aeth::min)(k_block, rest) * b.stride);
       Ahead& soon = own ? next_part : ahead;
@@ -284,13 +285,14 @@ inline void matmul(Index rows, Index columns, Index depth, LeftMatrix<X> a, Righ
         if (add)
           for (Index r = 0; r < height; ++r)
             for (Index x = whole; x < width; ++x) edge[r * 16 + x - whole] = to[r * out_row + x];
-        float edge_scales[to_size(k_block / f8_block)][16] = {};
+        float edge_scales[to_size(k_block / f8_block * 16)];
         F8TileScales edge_by = by;
         if (scales.rows) {
           for (Index n = 0; n < ceil_div(part, f8_block); ++n)
-            for (Index x = whole; x < width; ++x)
-              edge_scales[n][x - whole] = by.columns[n * by.column_block + j0 + x];
-          edge_by.columns = edge_scales[0];
+            for (Index x = 0; x < 16; ++x)
+              edge_scales[n * 16 + x] =
+                  whole + x < width ? by.columns[n * by.column_block + j0 + whole + x] : 0;
+          edge_by.columns = edge_scales;
           edge_by.column_block = 16;
         }
         matmul_strip<P, 1>(height, steps, left, right + whole * step, right_step, lead, edge, Index{16}, add,

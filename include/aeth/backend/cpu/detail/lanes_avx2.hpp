@@ -96,11 +96,11 @@ inline F32 swap_pairs(F32 a) {
 inline F32 scale_by_power(F32 a, F32 n) {
   return {scale_half(a.low, n.low), scale_half(a.high, n.high)};
 }
-inline F32 max_bits(F32 a, F32 b) {
+inline F32 max_magnitude(F32 a, F32 b) {
   return {_mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a.low), _mm256_castps_si256(b.low))),
           _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a.high), _mm256_castps_si256(b.high)))};
 }
-inline float reduce_max_bits(F32 a) {
+inline float reduce_max_magnitude(F32 a) {
   __m256i const eight = _mm256_max_epu32(_mm256_castps_si256(a.low), _mm256_castps_si256(a.high));
   __m128i const four = _mm_max_epu32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
   __m128i const two = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0x4E));

@@ -87,11 +87,11 @@ inline F32 scale_by_power(F32 a, F32 n) {
       all_lanes, _mm512_add_epi32(_mm512_maskz_cvttps_epi32(all_lanes, n.v), _mm512_set1_epi32(127)), 23);
   return {_mm512_mul_ps(a.v, _mm512_castsi512_ps(exponent))};
 }
-inline F32 max_bits(F32 a, F32 b) {
+inline F32 max_magnitude(F32 a, F32 b) {
   return {_mm512_castsi512_ps(
       _mm512_maskz_max_epu32(all_lanes, _mm512_castps_si512(a.v), _mm512_castps_si512(b.v)))};
 }
-inline float reduce_max_bits(F32 a) {
+inline float reduce_max_magnitude(F32 a) {
   __m512i const all = _mm512_castps_si512(a.v);
   __m256i const eight = _mm256_max_epu32(_mm512_maskz_extracti32x8_epi32(0xFF, all, 0),
                                          _mm512_maskz_extracti32x8_epi32(0xFF, all, 1));

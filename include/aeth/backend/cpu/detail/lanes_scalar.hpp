@@ -126,19 +126,19 @@ inline Lanes<T>(min)(Lanes<T> a, Lanes<T> b) {
   return a;
 }
 
-/// Of each lane the bits that are more, as whole numbers: of magnitudes the larger one, and what is not finite wins.
-inline Lanes<float> max_bits(Lanes<float> a, Lanes<float> b) {
+/// The larger of two magnitudes, whose sign bits are clear, as whole numbers: what is not finite is larger than all that is.
+inline Lanes<float> max_magnitude(Lanes<float> a, Lanes<float> b) {
   for (int i = 0; i < 16; ++i)
     if (std::bit_cast<std::uint32_t>(a.v[i]) < std::bit_cast<std::uint32_t>(b.v[i])) a.v[i] = b.v[i];
   return a;
 }
-/// The same of all lanes.
-inline float reduce_max_bits(Lanes<float> a) {
+/// The largest of all lanes in that sense.
+inline float reduce_max_magnitude(Lanes<float> a) {
   std::uint32_t most = 0;
   for (float const x : a.v) most = (aeth::max)(most, std::bit_cast<std::uint32_t>(x));
   return std::bit_cast<float>(most);
 }
-/// Thirty-two numbers, all of which BF16 has.
+/// Thirty-two numbers, each of which BF16 has or is a quiet NaN.
 inline void store_exact(Lanes<float> first, Lanes<float> second, bf16* to) {
   first.store(to);
   second.store(to + 16);
