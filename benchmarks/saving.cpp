@@ -16,7 +16,7 @@
 
 namespace {
 
-constexpr int steps_per_save = 50, steps_per_sample = 8;  // a save is over within a sample's steps
+constexpr int steps_per_save = 50;
 
 /// Removes a folder when it goes out of scope.
 struct Folder {
@@ -27,9 +27,10 @@ struct Folder {
   ~Folder() { std::filesystem::remove_all(path); }
 };
 
+/// steps_per_sample   in which a save is over, on the disk too
 template <aeth::ModelConfig C, class P>
 void save(bench::Options const& options, bench::Report& report, std::string const& name,
-          aeth::Index batch_rows, aeth::Index length) {
+          aeth::Index batch_rows, aeth::Index length, int steps_per_sample) {
   std::string const config = aeth::text(name, ' ', batch_rows, 'x', length), precision(P::name);
   if (!report.wants("save", config, precision)) return;
   aeth::Cpu cpu(options.threads, options.level);
@@ -64,7 +65,7 @@ void save(bench::Options const& options, bench::Report& report, std::string cons
   };
   (void)seconds(std::ref(background));
   bench::Samples alone, with_background, with_waiting;  // of 50 steps
-  constexpr double share = static_cast<double>(steps_per_save) / steps_per_sample;
+  double const share = static_cast<double>(steps_per_save) / steps_per_sample;
   for (int i = 0; i < 3 * options.samples; ++i) {
     double const none_here = seconds(none), in_background = seconds(std::ref(background));
     double const none_there = seconds(none), in_waiting = seconds(std::ref(waiting));
@@ -104,7 +105,7 @@ void save(bench::Options const& options, bench::Report& report, std::string cons
 
 int main(int argc, char** argv) {
   return bench::run(argc, argv, [](bench::Options const& options, bench::Report& report) {
-    save<aeth::presets::tiny, aeth::Fp32>(options, report, "tiny", 2, 32);
-    save<aeth::presets::mini, aeth::Bf16>(options, report, "mini", 4, 256);
+    save<aeth::presets::tiny, aeth::Fp32>(options, report, "tiny", 2, 32, 32);
+    save<aeth::presets::mini, aeth::Bf16>(options, report, "mini", 4, 256, 8);
   });
 }
