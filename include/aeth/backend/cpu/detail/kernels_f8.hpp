@@ -22,10 +22,11 @@ inline float largest_magnitude(X const* x, Index stride, Index rows, Index colum
       most = max_magnitude(abs(load_lanes<L>(x + r * stride + j, n)), most);
     });
   float const largest = reduce_max_magnitude(most);
-  return largest + largest * 0.0f;
+  return largest + largest * 0.0f;  // an infinity becomes NaN
 }
 
-/// A whole tile of a row: its scale, which is returned, and codes [f8_block] in BF16.
+/// A whole tile of a row, x [f8_block], read once: its codes [f8_block] in BF16, and its scale, which is returned and is NaN if
+/// a number is not finite.
 template <class L, class X>
 inline float quantize_tile(bf16* codes, X const* x, ScaleForm form) {
   constexpr unsigned vectors = f8_block / 16;
@@ -72,7 +73,7 @@ inline void column_scales(float* scales, X const* x, Index stride, Index rows, I
                           ScaleForm form) {
   auto const store = [&](L most, Index j, Index n) {
     L const scale = (max)(most, L::set(f8_least_magnitude)) / L::set(e4m3::largest);
-    store_lanes(fma(most, L::set(0.0f), scale), scales + j, n);
+    store_lanes(fma(most, L::set(0.0f), scale), scales + j, n);  // NaN where `most` is not finite
   };
   // Several vectors of columns at once: their rows are read cache line by cache line.
   constexpr unsigned vectors = 4;
