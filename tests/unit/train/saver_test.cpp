@@ -43,6 +43,9 @@ struct SavingRun : TinyRun<> {
   }
 };
 
+/// A state that is saved at this moment is on the disk when the call returns: a fault planned afterwards meets the next one.
+constexpr train::SaveMoment wait_for_disk = train::SaveMoment::last;
+
 std::string steps_on(SimulatedDisk& disk) {
   std::vector<std::string> names;
   REQUIRE(disk.list("run", names) == 0);
@@ -135,7 +138,7 @@ TEST_CASE("saver, row 41: an error stops the run at the next step, or the run go
       auto const inner = run.trainer.save;
       run.trainer.save = [&](train::SaveMoment moment) {
         if (run.trainer.state().step == 8) disk.plan(Fault::all_errors, 10, ENOSPC);
-        inner(moment);
+        inner(run.trainer.state().step == 4 ? wait_for_disk : moment);
       };
       std::string const message = message_of<IoError>([&] { run.trainer.run(); });
       CHECK_THAT(message, ContainsSubstring("run/step-000000008") && ContainsSubstring("free some space"));
@@ -174,7 +177,7 @@ TEST_CASE("saver, row 41: the last state must be saved, whatever the policy") {
   auto const inner = run.trainer.save;
   run.trainer.save = [&](train::SaveMoment moment) {
     if (full && run.trainer.state().step == 24) disk.plan(Fault::all_errors, 10, EDQUOT);
-    inner(moment);
+    inner(run.trainer.state().step == 20 ? wait_for_disk : moment);
   };
   CHECK_THAT(message_of<IoError>([&] { run.trainer.run(); }), ContainsSubstring("run/step-000000024"));
   disk.plan(Fault::none, 0);
