@@ -293,7 +293,7 @@ class Cpu {
   void reserve_f8_scratch(bool limited);
   void add_f8_part(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
                    cpu::F8TileScales const& scales, cpu::LeftMatrix<bf16> a, cpu::RightMatrix<bf16> b,
-                   float* scratch) const;
+                   float* scratch, cpu::Ahead ahead = {}) const;
   void pack_f8(MatrixView<float const> w, e4m3* packed, bool transposed);
   template <class X>
   cpu::F8Left quantized_rows(MatrixView<X const> x, e4m3 const* weight);

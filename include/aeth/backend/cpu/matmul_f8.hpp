@@ -99,10 +99,10 @@ void for_tasks(Cpu& cpu, Job const* jobs, Index count, Index panel_bytes, TasksO
 /// shapes   tile.part [height, stride], of which width columns count; c [height, width]
 inline void Cpu::add_f8_part(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
                              cpu::F8TileScales const& scales, cpu::LeftMatrix<bf16> a,
-                             cpu::RightMatrix<bf16> b, float* scratch) const {
+                             cpu::RightMatrix<bf16> b, float* scratch, cpu::Ahead ahead) const {
   if (!tile.part)
     return cpu::matmul(level_, tile.height, tile.width, depth, a, b, tile.c, tile.c_row, accumulate || !first,
-                       scratch, scales);
+                       scratch, ahead, scales);
   cpu::FlushSubnormals const scope;
   cpu::F8TileScales const none{}, &inside = f8_.promote ? none : scales, &after = f8_.promote ? scales : none;
   if (first || f8_.promote)
@@ -170,6 +170,10 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write, bool li
     for (Index k = 0; k < job.depth; k += most) {
       Index const b = k / cpu::f8_block, depth = min(most, job.depth - k);
       float const* const scales = layout.scales(job.b) + panel * layout.blocks() + b;
+      // Other threads have written most of A: it comes while a thread computes with the first rows of its first panel.
+      cpu::Ahead ahead;
+      if (k == 0 && panel < threads())
+        ahead = cpu::Ahead::of(job.a.codes + row * job.a.stride, (height - 1) * job.a.stride + job.depth);
       for (Index n = 0; n < ceil_div(depth, cpu::f8_block); ++n)
         for (Index j = 0; j < used; ++j) column_scales[n * cpu::matmul_panel + j] = scales[n];
       cpu::widen_groups(level_, pairs, layout.panel(job.b, panel) + k * width,
@@ -177,7 +181,7 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write, bool li
       add_f8_part(tile, depth, k == 0, k + most >= job.depth, write == Write::accumulate,
                   {job.a.scales + row * job.a.scale_stride + b, job.a.scale_stride, 1, column_scales,
                    cpu::matmul_panel},
-                  {job.a.codes + row * job.a.stride + k, job.a.stride}, {pairs, width, 0}, scratch);
+                  {job.a.codes + row * job.a.stride + k, job.a.stride}, {pairs, width, 0}, scratch, ahead);
     }
     if constexpr (!std::is_same_v<Y, float>)
       AETH_CPU_KERNEL(level_, float, copy_rows, c, job.c_row, out, out_row, height, used);
