@@ -239,6 +239,16 @@ std::vector<std::string> models_of(std::vector<Run> const& runs) {
   return names;
 }
 
+/// The lengths of a model's runs, ascending.
+std::vector<Index> lengths_of(std::vector<Run> const& runs, std::string const& model) {
+  std::vector<Index> lengths;
+  for (Run const& run : runs)
+    if (run.model == model) lengths.push_back(run.steps);
+  std::sort(lengths.begin(), lengths.end());
+  lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
+  return lengths;
+}
+
 std::string percent(double share) {
   return (share >= 0 ? "+" : "") + aeth::fixed(100 * share, 3);
 }
@@ -251,6 +261,28 @@ std::string with_error(Moments const& m) {
   return mean + " ± " + aeth::fixed(100 * m.deviation / std::sqrt(static_cast<double>(m.count)), 3);
 }
 
+/// The row of a model's runs of one length in one arithmetic; none if there are no such runs.
+void table_row(std::vector<Run> const& runs, std::string const& model, Index steps, Arithmetic const& a) {
+  std::vector<double> losses, validations, differences, validation_differences;
+  for (Run const& run : runs) {
+    if (run.model != model || run.steps != steps || run.arithmetic != a.name) continue;
+    losses.push_back(run.final_loss());
+    validations.push_back(run.validation);
+    Run const* const other = partner(runs, run);
+    if (other == nullptr || other == &run) continue;
+    differences.push_back(run.final_loss() / other->final_loss() - 1);
+    validation_differences.push_back(run.validation / other->validation - 1);
+  }
+  if (losses.empty()) return;
+  Moments const loss = moments(losses), difference = moments(differences),
+                validation = moments(validation_differences);
+  std::printf("| %s, %td steps | %s | %td | %s ± %s | %s | %s | %s | %s |\n", model.c_str(), steps, a.meaning,
+              loss.count, aeth::fixed(loss.mean, 4).c_str(), aeth::fixed(loss.deviation, 4).c_str(),
+              with_error(difference).c_str(),
+              difference.count < 2 ? "–" : aeth::fixed(100 * difference.deviation, 3).c_str(),
+              aeth::fixed(moments(validations).mean, 4).c_str(), with_error(validation).c_str());
+}
+
 void table(std::string const& path) {
   auto const runs = read_runs(path);
   if (runs.empty()) throw std::runtime_error(path + ": no results");
@@ -260,26 +292,8 @@ void table(std::string const& path) {
       "| validation loss | beside BF16, %% |\n"
       "|---|---|---|---|---|---|---|---|\n");
   for (std::string const& model : models_of(runs))
-    for (Arithmetic const& a : arithmetics) {
-      std::vector<double> losses, validations, differences, validation_differences;
-      for (Run const& run : runs) {
-        if (run.model != model || run.arithmetic != a.name) continue;
-        losses.push_back(run.final_loss());
-        validations.push_back(run.validation);
-        Run const* const other = partner(runs, run);
-        if (other == nullptr || other == &run) continue;
-        differences.push_back(run.final_loss() / other->final_loss() - 1);
-        validation_differences.push_back(run.validation / other->validation - 1);
-      }
-      if (losses.empty()) continue;
-      Moments const loss = moments(losses), difference = moments(differences),
-                    validation = moments(validation_differences);
-      std::printf("| %s | %s | %td | %s ± %s | %s | %s | %s | %s |\n", model.c_str(), a.meaning, loss.count,
-                  aeth::fixed(loss.mean, 4).c_str(), aeth::fixed(loss.deviation, 4).c_str(),
-                  with_error(difference).c_str(),
-                  difference.count < 2 ? "–" : aeth::fixed(100 * difference.deviation, 3).c_str(),
-                  aeth::fixed(moments(validations).mean, 4).c_str(), with_error(validation).c_str());
-    }
+    for (Index const steps : lengths_of(runs, model))
+      for (Arithmetic const& a : arithmetics) table_row(runs, model, steps, a);
 }
 
 /// A model between two steps: FP32 weights and selection biases.
@@ -345,7 +359,7 @@ void gradients(Index steps, std::string const& folder, int threads) {
       Gradients const other = of(b);
       double norm = 0, apart = 0, product = 0;
       for (std::size_t i = 0; i < other.values.size(); ++i) {
-        double const g = exact[b].values[i], o = other.values[i];
+        auto const g = static_cast<double>(exact[b].values[i]), o = static_cast<double>(other.values[i]);
         norm += g * g;
         apart += (o - g) * (o - g);
         product += o * g;
@@ -363,31 +377,42 @@ void gradients(Index steps, std::string const& folder, int threads) {
   row("FP32, another batch", [&](std::uint64_t b) { return exact[b + 1]; });
 }
 
-/// For each arithmetic the difference from BF16's loss over the steps, the mean of all seeds.
+/// What a model's runs of one length in one arithmetic lose beside BF16's, the mean of all seeds, smoothed; without points if
+/// there are no such pairs.
+aeth::train::Series difference_line(std::vector<Run> const& runs, std::string const& model, Index steps,
+                                    Arithmetic const& a) {
+  std::vector<double> sum;
+  double count = 0;
+  for (Run const& run : runs) {
+    Run const* const other = partner(runs, run);
+    if (run.model != model || run.steps != steps || run.arithmetic != a.name || other == nullptr) continue;
+    sum.resize(run.losses.size());
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += 100 * (run.losses[i] / other->losses[i] - 1);
+    ++count;
+  }
+  aeth::train::Series line{.name = a.meaning};
+  for (std::size_t i = 0; i < sum.size(); ++i) {
+    double const mean = sum[i] / count, before = i == 0 ? mean : line.y.back();
+    line.x.push_back(static_cast<double>(steps_per_point) * static_cast<double>(i + 1));
+    line.y.push_back(before + 0.1 * (mean - before));
+  }
+  return line;
+}
+
+/// For each arithmetic the difference from BF16's loss over the steps; runs of different lengths apart.
 void picture(std::string const& path, std::string const& model, std::string const& to) {
   auto const runs = read_runs(path);
+  auto const lengths = lengths_of(runs, model);
   std::vector<aeth::train::Series> lines;
-  for (Arithmetic const& a : arithmetics) {
-    if (a.name == std::string("bf16")) continue;
-    std::vector<double> sum;
-    double count = 0;
-    for (Run const& run : runs) {
-      Run const* const other = partner(runs, run);
-      if (run.model != model || run.arithmetic != a.name || other == nullptr) continue;
-      sum.resize(run.losses.size());
-      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += 100 * (run.losses[i] / other->losses[i] - 1);
-      ++count;
+  for (Index const steps : lengths)
+    for (Arithmetic const& a : arithmetics) {
+      if (a.name == std::string("bf16")) continue;
+      aeth::train::Series line = difference_line(runs, model, steps, a);
+      if (line.x.empty()) continue;
+      if (lengths.size() > 1) line.name += aeth::text(", ", steps, " steps");
+      line.dashed = lines.size() >= aeth::train::svg::palette.size();
+      lines.push_back(line);
     }
-    if (count == 0) continue;
-    aeth::train::Series line{.name = a.meaning, .dashed = lines.size() >= aeth::train::svg::palette.size()};
-    double smooth = sum[0] / count;
-    for (std::size_t i = 0; i < sum.size(); ++i) {
-      smooth += 0.1 * (sum[i] / count - smooth);
-      line.x.push_back(static_cast<double>(steps_per_point) * static_cast<double>(i + 1));
-      line.y.push_back(smooth);
-    }
-    lines.push_back(line);
-  }
   if (lines.empty())
     throw std::runtime_error(path + ": no results of " + model + " that have one of BF16 beside them");
   std::ofstream file(to);
