@@ -97,6 +97,7 @@ void for_tasks(Cpu& cpu, Job const* jobs, Index count, Index panel_bytes, TasksO
 /// one block where sums are limited. The tile's c is overwritten unless `accumulate`.
 ///
 /// shapes   tile.part [height, stride], of which width columns count; c [height, width]
+/// ahead    prefetched on the way, unless sums are limited
 inline void Cpu::add_f8_part(cpu::F8Tile const& tile, Index depth, bool first, bool last, bool accumulate,
                              cpu::F8TileScales const& scales, cpu::LeftMatrix<bf16> a,
                              cpu::RightMatrix<bf16> b, float* scratch, cpu::Ahead ahead) const {
@@ -170,7 +171,7 @@ void Cpu::matmul_f8(cpu::F8Job<Y> const* jobs, Index count, Write write, bool li
     for (Index k = 0; k < job.depth; k += most) {
       Index const b = k / cpu::f8_block, depth = min(most, job.depth - k);
       float const* const scales = layout.scales(job.b) + panel * layout.blocks() + b;
-      // Other threads have written most of A: it comes while a thread computes with the first rows of its first panel.
+      // Other threads have written a part of A: it comes while a thread computes with the first rows of its first panel.
       cpu::Ahead ahead;
       if (k == 0 && panel < threads())
         ahead = cpu::Ahead::of(job.a.codes + row * job.a.stride, (height - 1) * job.a.stride + job.depth);
